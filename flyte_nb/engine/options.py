@@ -1,0 +1,35 @@
+"""What a run was asked for: the parameters of `flyte.with_runcontext` that matter to the engine, and the rest as
+recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+__all__ = ["RunOptions"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of one run.
+
+    Attributes:
+        name: the run's name; None lets the engine choose one.
+        max_action_concurrency: how many actions may be at work at once; None is no limit.
+        recorded: parameters that mean something on a cluster only: kept with the run and shown.
+    """
+
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    custom_context: Mapping[str, str] = field(default_factory=dict)
+    disable_run_cache: bool = False
+    overwrite_cache: bool = False
+    max_action_concurrency: int | None = None
+    raw_data_path: str | None = None
+    run_base_dir: str | None = None
+    run_start_time: datetime | None = None
+    parent_run: str = ""
+    recorded: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,195 @@
+"""How a task is carried out in one run: looked at once per run, then used by each of its calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import cloudpickle
+import msgspec
+
+from flyte_nb.authoring.cache import Cache, cache_from_request
+from flyte_nb.authoring.retry import Backoff
+from flyte_nb.authoring.task import AsyncFunctionTaskTemplate, TaskTemplate
+from flyte_nb.authoring.timeout import Timeout
+from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.state import RunState
+from flyte_nb.engine.tracebacks import place_of
+from flyte_nb.store.events import TaskDeclared
+from flyte_nb.types.signature import Signature
+
+__all__ = ["Plan", "plan_for", "signature_of"]
+
+HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name"}
+"""Fields of a template that are not settings: shown elsewhere, or internal."""
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """A task template as it stood when the run first called it.
+
+    Attributes:
+        spec: number of its declaration within the run.
+        identity: hash of interface and own digest: the part of an action's name that the code decides.
+        interface: hash of the names and types of inputs and outputs.
+        cache: None when results are neither looked up nor stored.
+        timeout_seconds: bound of an attempt's run time, None for no bound.
+    """
+
+    template: TaskTemplate[Any, Any]
+    name: str
+    signature: Signature
+    function: Callable[..., Any]
+    is_async: bool
+    spec: int
+    identity: bytes
+    interface: bytes
+    cache: Cache | None
+    retries: int
+    backoff: Backoff | None
+    timeout_seconds: float | None
+    report: bool
+
+
+def signature_of(template: TaskTemplate[Any, Any]) -> Signature:
+    """The compiled signature of a task, kept on the template."""
+    compiled: Signature | None = template.__dict__.get("_compiled")
+    if compiled is None:
+        compiled = Signature.compile(template.native_interface, template.name)
+        vars(template)["_compiled"] = compiled
+    return compiled
+
+
+def plan_for(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
+    """The plan of a task in a run; declares the task in the run's record at its first call."""
+    plan = run.plans.get(template)
+    if plan is None:
+        plan = run.plans[template] = _make_plan(run, template)
+    return plan
+
+
+def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
+    signature = signature_of(template)
+    own = own_digest(template)
+    inputs, outputs = signature.input_descriptions, signature.output_descriptions
+    function = _function_of(template)
+    shape = hash_struct("interface", inputs, outputs)
+    retries = template.retries
+    cache = cache_from_request(template.cache)
+    spec = _declare(run, template, own, inputs, outputs)
+    return Plan(
+        template=template,
+        name=template.name,
+        signature=signature,
+        function=function,
+        is_async=function is not getattr(template, "func", None) or not template._call_as_synchronous,
+        spec=spec,
+        identity=hash_struct("code", shape, own),
+        interface=shape,
+        cache=cache if cache.is_enabled() else None,
+        retries=retries if isinstance(retries, int) else retries.count,
+        backoff=None if isinstance(retries, int) else retries.backoff,
+        timeout_seconds=_timeout_seconds(template.timeout),
+        report=template.report,
+    )
+
+
+def _function_of(template: TaskTemplate[Any, Any]) -> Callable[..., Any]:
+    """The plain function, unless a subclass runs something around it."""
+    kind = type(template)
+    if isinstance(template, AsyncFunctionTaskTemplate) and kind.execute is AsyncFunctionTaskTemplate.execute:
+        plain = kind.pre is TaskTemplate.pre and kind.post is TaskTemplate.post
+        if plain:
+            function: Callable[..., Any] = template.func
+            return function
+    return template.execute
+
+
+def _timeout_seconds(timeout: Any) -> float | None:
+    bound = timeout.max_runtime if isinstance(timeout, Timeout) else timeout
+    if isinstance(bound, timedelta):
+        return bound.total_seconds() or None
+    return float(bound) if bound else None
+
+
+def _declare(
+    run: RunState,
+    template: TaskTemplate[Any, Any],
+    own: str,
+    inputs: list[tuple[str, str]],
+    outputs: list[tuple[str, str]],
+) -> int:
+    """Records the declaration unless an equal one (as of many equal overrides) stands already; returns its number."""
+    settings = _settings(template)
+    key = hash_struct("spec", template.name, template.short_name, own, msgspec.msgpack.encode(settings))
+    spec = run.specs.get(key)
+    if spec is not None:
+        return spec
+    spec = run.specs[key] = len(run.specs)
+    declared = TaskDeclared(
+        run.name,
+        template.name,
+        spec,
+        own,
+        "",
+        _source(template),
+        inputs,
+        outputs,
+        settings,
+        _pickled_types(template),
+        template.short_name,
+        _place(template),
+    )
+    run.declared.append(declared)
+    run.sink.record(declared)
+    return spec
+
+
+def _settings(template: TaskTemplate[Any, Any]) -> dict[str, Any]:
+    """The declared parameters that differ from their defaults, as text where msgpack has no word for them."""
+    settings: dict[str, Any] = {}
+    for name, field in type(template).__dataclass_fields__.items():
+        if name in HIDDEN or name.startswith("_"):
+            continue
+        value = getattr(template, name)
+        if value is None or value == field.default or value in ((), {}, []):
+            continue
+        settings[name] = value if isinstance(value, (bool, int, float, str)) else _text(value)
+    environment = template.parent_env() if template.parent_env is not None else None
+    if environment is not None and environment.description:
+        settings["environment_description"] = environment.description
+    return settings
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return repr(value)[:500]
+
+
+def _source(template: TaskTemplate[Any, Any]) -> str:
+    function = getattr(template, "func", None)
+    try:
+        return inspect.getsource(function) if function is not None else ""
+    except (OSError, TypeError):  # typed at a prompt, or built by exec: there is no text
+        return ""
+
+
+def _place(template: TaskTemplate[Any, Any]) -> str:
+    code = getattr(getattr(template, "func", None), "__code__", None)
+    return place_of(code.co_filename, code.co_firstlineno) if code is not None else ""
+
+
+def _pickled_types(template: TaskTemplate[Any, Any]) -> bytes:
+    """The types by value, so that recorded values load where the cells never ran; empty when they cannot be pickled."""
+    interface = template.native_interface
+    types = {"inputs": {n: kind for n, (kind, _) in interface.inputs.items()}, "outputs": dict(interface.outputs)}
+    try:
+        pickled: bytes = cloudpickle.dumps(types)
+    except Exception:  # a user's class may refuse in any way; its values still show as previews
+        return b""
+    return pickled

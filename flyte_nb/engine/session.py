@@ -1,0 +1,128 @@
+"""The engine of this process: one loop, one journal, one controller, made when the first run starts.
+
+    session()  ->  Session    home, journal, values, cache, engine loop, controller, live runs, watcher
+
+A process that forks starts without: the child never writes its parent's journal.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from flyte_nb.engine.caching import ResultCache
+from flyte_nb.engine.controller import LocalController
+from flyte_nb.engine.loop import EngineLoop
+from flyte_nb.engine.recorder import JournalSink
+from flyte_nb.engine.state import RunState
+from flyte_nb.engine.watcher import Watcher
+from flyte_nb.executors.inline import InlineExecutor
+from flyte_nb.store.events import ErrorRecord
+from flyte_nb.store.home import Home
+from flyte_nb.store.journal import Journal
+from flyte_nb.store.values import ValueStore
+
+__all__ = ["Session", "current_session", "end_session", "session"]
+
+RUNS_IN_MEMORY_ACTIONS = 200_000
+"""Ended runs stay in memory, newest first, up to this many actions in all; older ones are read from the store."""
+
+
+class Session:
+    """What every run of this process shares.
+
+    Args:
+        home: the store; None finds it.
+    """
+
+    def __init__(self, home: Home | None = None) -> None:
+        self.home = home or Home.find()
+        self.values = ValueStore(self.home)
+        self.journal = Journal.create(self.home, before_sync=self.values.sync)
+        self.sink = JournalSink(self.journal)
+        self.cache = ResultCache(self.home.cache)
+        self.executor = InlineExecutor()
+        self.runs: OrderedDict[str, RunState] = OrderedDict()
+        self._lock = threading.Lock()
+        self.start_loop()
+        self.watcher = Watcher(self)
+
+    def start_loop(self) -> None:
+        """Starts an engine loop; runs that start from now on live on it."""
+        self.engine = EngineLoop()
+        self.controller = LocalController(self.engine, self.executor, self.values, self.cache, self.executor.threads)
+
+    def replace_loop(self) -> None:
+        """Goes on with a new engine loop; the present one ends when the code that blocks it gives way."""
+        self.engine.abandon()
+        self.start_loop()
+
+    def enter(self, run: RunState) -> None:
+        """Adds a live run and forgets old ones."""
+        with self._lock:
+            self.runs[run.name] = run
+            room = RUNS_IN_MEMORY_ACTIONS
+            for known in reversed(list(self.runs.values())):
+                room -= len(known.order)
+                if room < 0 and known.closed:
+                    del self.runs[known.name]
+
+    def live_runs(self) -> list[RunState]:
+        """Runs that have not ended, oldest first."""
+        with self._lock:
+            return [run for run in self.runs.values() if not run.closed]
+
+    def close(self) -> None:
+        """Ends what still runs, as aborted, and lets the store go."""
+        for run in self.live_runs():
+            run.close("aborted", ErrorRecord("Aborted", "user", "the process that ran it has ended"))
+        self.watcher.stop()
+        self.engine.stop()
+        self.journal.close()
+
+
+_session: Session | None = None
+_guard = threading.Lock()
+
+
+def session(home: Any = None) -> Session:
+    """The session of this process; the first call makes it.
+
+    Args:
+        home: folder of the store, for the first call; None finds it.
+
+    Raises:
+        flyte_nb.store.errors.StoreError: when the store cannot be used.
+    """
+    global _session
+    with _guard:
+        if _session is None:
+            _session = Session(Home.find(home))
+        return _session
+
+
+def current_session() -> Session | None:
+    """The session, if one was made."""
+    return _session
+
+
+def end_session() -> None:
+    """Ends the session; the next run makes a new one."""
+    global _session
+    with _guard:
+        ended, _session = _session, None
+    if ended is not None:
+        ended.close()
+
+
+def _forget_in_child() -> None:
+    global _session, _guard
+    _session = None
+    _guard = threading.Lock()
+
+
+atexit.register(end_session)
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,120 @@
+"""Tracebacks as the user wrote them: they start at the user's line, and say which cell it is in.
+
+Frames of this package and of asyncio between them are left out of what is recorded and shown; the exception object
+keeps its own traceback, cut at the head where the engine called the user's function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from types import TracebackType
+
+from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.store.events import ErrorRecord
+
+__all__ = ["describe_error", "is_engine_file", "place_of", "trim"]
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+ASYNCIO = os.path.dirname(os.path.abspath(asyncio.__file__)) + os.sep
+TRACEBACK_LIMIT_CHARACTERS = 20_000
+MESSAGE_LIMIT_CHARACTERS = 4_000
+
+
+def is_engine_file(filename: str) -> bool:
+    """Whether a frame of this file says nothing to the user."""
+    return filename.startswith((PACKAGE, ASYNCIO, "<frozen"))
+
+
+def trim(error: BaseException) -> BaseException:
+    """Cuts the engine's frames off the head of the error's traceback; returns the error."""
+    tb = error.__traceback__
+    while tb is not None and is_engine_file(tb.tb_frame.f_code.co_filename):
+        tb = tb.tb_next
+    if tb is not None:
+        error.__traceback__ = tb
+    return error
+
+
+def place_of(filename: str, line: int) -> str:
+    """Where a line is, in the user's words: `cell 3, line 7` or `train.py, line 12`."""
+    cell = _cell_number(filename)
+    if cell is not None:
+        return f"cell {cell}, line {line}"
+    return f"{os.path.basename(filename)}, line {line}"
+
+
+def describe_error(error: BaseException) -> ErrorRecord:
+    """The record of an error that leaves a task: code, kind, message, the user's frames, and the innermost of them.
+
+    An error that arrived from a child action (a `BaseRuntimeError` with a cause) is described by its cause's frames.
+    """
+    cause = error.__cause__ if isinstance(error, BaseRuntimeError) and error.__cause__ is not None else error
+    code = getattr(error, "code", None)
+    kind = getattr(error, "kind", None)
+    return ErrorRecord(
+        code=code if isinstance(code, str) else type(error).__name__,
+        kind=kind if isinstance(kind, str) else "user",
+        message=_message(error),
+        traceback=_text(cause),
+        place=_innermost(cause.__traceback__),
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        message = str(error)
+    except Exception as broken:  # the user's own __str__ may raise anything
+        message = f"<the message cannot be shown: {type(broken).__name__}>"
+    return message[:MESSAGE_LIMIT_CHARACTERS]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        described = traceback.TracebackException.from_exception(error, compact=True)
+    except Exception:  # broken __str__, __notes__ ... of the user's exception
+        return f"{type(error).__name__}: {_message(error)}"
+    _drop_engine_frames(described)
+    text = "".join(described.format())
+    return text if len(text) <= TRACEBACK_LIMIT_CHARACTERS else "...\n" + text[-TRACEBACK_LIMIT_CHARACTERS:]
+
+
+def _drop_engine_frames(described: traceback.TracebackException | None) -> None:
+    while described is not None:
+        kept = [frame for frame in described.stack if not is_engine_file(frame.filename)]
+        for frame in kept:
+            cell = _cell_number(frame.filename)
+            if cell is not None:
+                frame.filename = f"cell {cell}"
+        described.stack[:] = kept
+        for member in described.exceptions or ():
+            _drop_engine_frames(member)
+        _drop_engine_frames(described.__context__ if described.__cause__ is None else None)
+        described = described.__cause__
+
+
+def _innermost(tb: TracebackType | None) -> str:
+    place = ""
+    while tb is not None:
+        filename = tb.tb_frame.f_code.co_filename
+        if not is_engine_file(filename) and (not place or _is_users(filename)):
+            place = place_of(filename, tb.tb_lineno)
+        tb = tb.tb_next
+    return place
+
+
+def _is_users(filename: str) -> bool:
+    return "site-packages" not in filename and not filename.startswith(sys.prefix + os.sep + "lib")
+
+
+def _cell_number(filename: str) -> int | None:
+    """The execution count of the notebook cell that was compiled under this file name."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    names = getattr(getattr(shell, "compile", None), "_filename_map", None)
+    return names.get(filename) if isinstance(names, dict) else None

@@ -1,0 +1,249 @@
+"""`flyte.run` and `flyte.with_runcontext`: checks what is asked, starts the run, waits, and hands the run out."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from flyte_nb.authoring.context import current_scope
+from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
+from flyte_nb.engine.session import session
+from flyte_nb.engine.state import RunState
+from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
+from flyte_nb.remote.calls import Blocking
+from flyte_nb.remote.run import Run
+
+__all__ = ["Mode", "Runner", "origins", "run", "with_runcontext"]
+
+Mode = Literal["local", "remote", "hybrid"]
+COPY_STYLES = ("loaded_modules", "all", "none", "custom")
+
+origins: list[Callable[[], tuple[str, str] | None]] = []
+"""Who knows which notebook and cell start a run; the notebook room puts itself here."""
+
+
+class Runner:
+    """Starts runs with the options of `flyte.with_runcontext`."""
+
+    def __init__(self, options: RunOptions, mode: Mode) -> None:
+        self._options = options
+        self._mode = mode
+        self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
+
+    def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+        """Starts a run and returns at once; `run.wait()` waits for it."""
+        return Run(start_run(session(), self._prepare(task, args, kwargs)).name)
+
+    def _run(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+        __tracebackhide__ = True
+        active = session()
+        if active.engine.is_current():
+            raise SyncTaskCallInAsyncContextError(
+                "flyte.run blocks the loop that its own tasks need: use `await flyte.run.aio(...)` in an async task"
+            )
+        prepared = self._prepare(task, args, kwargs)
+        try:
+            run_to_end(active, prepared)
+        except BaseException as error:
+            raise _with_run(error, prepared.run) from error.__cause__
+        return Run(prepared.run.name)
+
+    async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+        __tracebackhide__ = True
+        state = start_run(session(), self._prepare(task, args, kwargs))
+        try:
+            await wait_for_run_aio(session(), state)
+        except BaseException as error:
+            raise _with_run(error, state) from error.__cause__
+        return Run(state.name)
+
+    def _prepare(self, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PreparedRun:
+        __tracebackhide__ = True
+        if not isinstance(task, TaskTemplate):
+            raise TypeError(
+                f"On Flyte tasks can be run, not generic functions or methods: got {task!r}. Declare it with @env.task."
+            )
+        if self._mode == "remote":
+            raise InitializationError(
+                "ClientNotInitializedError",
+                "user",
+                "No Flyte backend is configured: runs are local. Leave mode out, or use mode='local'.",
+            )
+        notebook, cell = _origin()
+        return prepare_run(session(), task, args, kwargs, self._options, notebook=notebook, cell=cell)
+
+
+def with_runcontext(
+    mode: Mode | None = None,
+    *,
+    name: str | None = None,
+    service_account: str | None = None,
+    version: str | None = None,
+    copy_style: str = "loaded_modules",
+    dry_run: bool = False,
+    copy_bundle_to: Path | None = None,
+    interactive_mode: bool | None = None,
+    raw_data_path: str | None = None,
+    run_base_dir: str | None = None,
+    run_start_time: datetime | None = None,
+    overwrite_cache: bool = False,
+    project: str | None = None,
+    domain: str | None = None,
+    env_vars: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    interruptible: bool | None = None,
+    log_level: int | None = None,
+    log_format: str = "console",
+    user_log_level: int | None = None,
+    reset_root_logger: bool = False,
+    disable_run_cache: bool = False,
+    queue: str | None = None,
+    max_action_concurrency: int | None = None,
+    notifications: Any = None,
+    custom_context: dict[str, str] | None = None,
+    cache_lookup_scope: str = "global",
+    preserve_original_types: bool = False,
+    debug: bool = False,
+    tracked: bool = False,
+    tracked_strict: bool = False,
+    _tracker: Any = None,
+) -> Runner:
+    """Options for a run: `flyte.with_runcontext(name="nightly", labels={"team": "x"}).run(task, x=1)`.
+
+    Parameters that mean something on a cluster only are recorded with the run and shown; docs/compatibility.md
+    lists them.
+
+    Args:
+        mode: local (the default), remote or hybrid.
+        name: the run's name; a fresh one by default.
+        raw_data_path: folder for files and checkpoints of the run; in the store by default.
+        run_base_dir: folder named as the base of outputs in `flyte.ctx()`.
+        run_start_time: what tasks see as the start of the run; now by default.
+        overwrite_cache: execute cached tasks and store their results anew.
+        disable_run_cache: neither look cached results up nor store them.
+        labels: kept with the run; runs are found by them.
+        annotations: kept with the run.
+        max_action_concurrency: how many actions may be at work at once; 0 or None for no limit.
+        custom_context: what `flyte.get_custom_context()` gives in every task.
+        log_level: level of the logger `flyte`.
+        user_log_level: level of the logger `flyte.user`.
+
+    Raises:
+        ValueError: a value that Flyte refuses.
+    """
+    if mode not in (None, "local", "remote", "hybrid"):
+        raise ValueError(f"mode must be local, remote or hybrid, got {mode!r}")
+    if mode == "hybrid" and (name is None or run_base_dir is None):
+        raise ValueError("mode='hybrid' needs name= and run_base_dir=")
+    if copy_style not in COPY_STYLES:
+        raise ValueError(f"copy_style must be one of {', '.join(COPY_STYLES)}, got {copy_style!r}")
+    if copy_style == "none" and version is None:
+        raise ValueError("copy_style='none' needs version=: without code to copy, the version says what runs")
+    if copy_style == "custom":
+        raise ValueError(
+            "copy_style='custom' is Flyte's own, for generated bundles; use 'loaded_modules', 'all' or 'none'"
+        )
+    if max_action_concurrency is not None and (max_action_concurrency < 0 or max_action_concurrency == 1):
+        raise ValueError(
+            f"max_action_concurrency must be 0 (no limit) or at least 2 (the parent is an action too), "
+            f"got {max_action_concurrency}"
+        )
+    if log_level is not None:
+        logging.getLogger("flyte").setLevel(log_level)
+    if user_log_level is not None:
+        logging.getLogger("flyte.user").setLevel(user_log_level)
+    recorded = {
+        "service_account": service_account,
+        "version": version,
+        "copy_style": copy_style if copy_style != "loaded_modules" else None,
+        "dry_run": dry_run or None,
+        "copy_bundle_to": str(copy_bundle_to) if copy_bundle_to is not None else None,
+        "interactive_mode": interactive_mode,
+        "project": project,
+        "domain": domain,
+        "env_vars": env_vars,
+        "interruptible": interruptible,
+        "log_format": log_format if log_format != "console" else None,
+        "reset_root_logger": reset_root_logger or None,
+        "queue": queue,
+        "notifications": repr(notifications) if notifications is not None else None,
+        "cache_lookup_scope": cache_lookup_scope if cache_lookup_scope != "global" else None,
+        "preserve_original_types": preserve_original_types or None,
+        "debug": debug or None,
+        "tracked": tracked or None,
+        "tracked_strict": tracked_strict or None,
+        "overwrite_cache": overwrite_cache or None,
+        "disable_run_cache": disable_run_cache or None,
+        "max_action_concurrency": max_action_concurrency,
+    }
+    options = RunOptions(
+        name=name,
+        labels=labels or {},
+        annotations=annotations or {},
+        custom_context=custom_context or {},
+        disable_run_cache=disable_run_cache,
+        overwrite_cache=overwrite_cache,
+        max_action_concurrency=max_action_concurrency or None,
+        raw_data_path=raw_data_path,
+        run_base_dir=run_base_dir,
+        run_start_time=run_start_time,
+        recorded={key: value for key, value in recorded.items() if value is not None},
+    )
+    return Runner(options, mode or "local")
+
+
+def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+    """Runs a task and waits for it: `flyte.run(task, x=1).outputs()`.
+
+    Args:
+        task: a task, the result of `@env.task` or of `task.override(...)`.
+        args: its inputs, by position.
+        kwargs: its inputs, by name.
+
+    Returns:
+        The run, over and whole.
+
+    Raises:
+        TypeError, ValueError: the inputs do not fit the signature; nothing was recorded.
+        flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the run, `__cause__` the original exception.
+        KeyboardInterrupt: Stop was pressed; the run is recorded as aborted.
+    """
+    __tracebackhide__ = True
+    return Runner(RunOptions(), "local")._run(task, *args, **kwargs)
+
+
+@functools.wraps(_plain_run)
+async def _plain_run_aio(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+    __tracebackhide__ = True
+    return await Runner(RunOptions(), "local")._run_aio(task, *args, **kwargs)
+
+
+run: Blocking[..., Run] = Blocking(_plain_run, _plain_run_aio)
+
+
+def _with_run(error: BaseException, state: RunState) -> BaseException:
+    """The error with the run in `.run`, and the engine's own frames cut off its traceback."""
+    error.run = Run(state.name)  # type: ignore[attr-defined]
+    return error.with_traceback(None)
+
+
+def _origin() -> tuple[str, str]:
+    """The notebook and cell, or the script, that start the run; a nested run names those of its parent."""
+    scope = current_scope.get()
+    if scope is not None:
+        parent: RunState = scope.attempt.action.run_state
+        return parent.notebook, parent.cell
+    for origin in origins:
+        found = origin()
+        if found is not None:
+            return found
+    script = sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+    return (Path(script).name if script else ""), ""

@@ -1,0 +1,136 @@
+"""Inputs of a task given as text, by `%flyte run` and `flyte-nb run`: read and validated by pydantic as their types say.
+
+    3, 0.1, yes, red, 2026-01-31     scalars, enums (value or name), dates, as they are written
+    [1, 2], {"lr": 0.1}, null        containers, dataclasses, models and None as JSON
+    data/table.csv                   a File or Dir by its path
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Mapping
+from typing import Any, get_origin
+
+from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.search import did_you_mean
+from flyte_nb.types.names import describe_type
+from flyte_nb.types.previews import short_text
+
+__all__ = ["check_names", "describe_parameters", "input_from_text", "parameter_named"]
+
+PLAIN = (int, float, str, bool, bytes)
+"""Types whose text is never JSON."""
+
+
+def parameter_named(task: TaskTemplate[Any, Any], option: str) -> str:
+    """The parameter that an option `--learning-rate` means.
+
+    Raises:
+        CommandError: the task has no such parameter; the message names those it has.
+    """
+    wanted = option.replace("-", "_")
+    names = list(task.native_interface.inputs)
+    if wanted not in names:
+        raise CommandError(
+            f"{task.name} has no parameter {wanted!r}{did_you_mean(wanted, names)} {describe_parameters(task)}"
+        )
+    return wanted
+
+
+def input_from_text(task: TaskTemplate[Any, Any], name: str, text: str) -> Any:
+    """The value that a text stands for.
+
+    Args:
+        task: the task.
+        name: one of its parameters.
+        text: what was given for it.
+
+    Raises:
+        CommandError: it is not of the parameter's type; the message names parameter, type and value.
+    """
+    declared = task.native_interface.get_input_types()[name]
+    try:
+        return _value(text, declared)
+    except ValueError as error:
+        raise CommandError(
+            f"{task.name}: {name} must be {describe_type(declared)}, got {short_text(text)}: {_reason(error)}"
+        ) from None
+
+
+def check_names(task: TaskTemplate[Any, Any], given: Mapping[str, Any]) -> None:
+    """Checks that every required input is given, and no other.
+
+    Raises:
+        CommandError: one is missing or unknown.
+    """
+    for name in given:
+        parameter_named(task, name)
+    missing = [name for name in task.native_interface.required_inputs() if name not in given]
+    if missing:
+        raise CommandError(f"{task.name} needs {', '.join(missing)}. {describe_parameters(task)}")
+
+
+def describe_parameters(task: TaskTemplate[Any, Any]) -> str:
+    """The task's parameters in a line: `It takes x: int, rate: float = 0.1.`"""
+    inputs = task.native_interface.inputs
+    if not inputs:
+        return "It takes no inputs."
+    texts = [f"{name}: {describe_type(declared)}{_default(default)}" for name, (declared, default) in inputs.items()]
+    return f"It takes {', '.join(texts)}."
+
+
+def _default(default: Any) -> str:
+    return "" if default is inspect.Parameter.empty else f" = {short_text(default, 30)}"
+
+
+def _value(text: str, declared: Any) -> Any:
+    """The value of a text.
+
+    Raises:
+        ValueError: it does not fit the type.
+    """
+    import pydantic
+
+    if declared is inspect.Parameter.empty:
+        declared = Any
+    if isinstance(declared, type) and issubclass(declared, enum.Enum) and text in declared.__members__:
+        return declared[text]
+    by_path = getattr(get_origin(declared) or declared, "from_existing_remote", None)
+    if by_path is not None and not text.startswith("{"):
+        return by_path(text)
+    try:
+        adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(declared)
+    except pydantic.errors.PydanticUserError:
+        raise ValueError("values of this type have no text; give a Python expression, as in name=expression") from None
+    json_first = declared in (Any, object)
+    try:
+        return adapter.validate_json(text) if json_first else adapter.validate_strings(text)
+    except pydantic.ValidationError as error:
+        if json_first:
+            return text
+        if declared in PLAIN:
+            raise
+        return _from_json(adapter, text, error)
+
+
+def _from_json(adapter: Any, text: str, first: ValueError) -> Any:
+    """The text read as JSON; where it is none, the error is that of the text itself."""
+    import pydantic
+
+    try:
+        return adapter.validate_json("null" if text == "None" else text)
+    except pydantic.ValidationError as error:
+        looks_like_json = text[:1] in ("[", "{", '"')
+        raise (error if looks_like_json else first) from None
+
+
+def _reason(error: ValueError) -> str:
+    """What pydantic found wrong first, with the place inside the value."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return str(error)
+    found = errors(include_url=False)[0]
+    place = ".".join(str(part) for part in found["loc"])
+    return f"{found['msg']} (at {place})" if place else str(found["msg"])

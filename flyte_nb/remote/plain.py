@@ -1,0 +1,171 @@
+"""A run as text: what `text/plain` outputs, terminals and logs show.
+
+✓ quick.main  r7k2m9 · succeeded · 13.1 s · 11 actions
+├─ ✓ quick.fit  x=0 · 3.7 s
+├─ ✗ quick.fit  x=2 · 0.4 s · ValueError: unlucky
+└─ … 8 more: 8 succeeded
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flyte_nb.store.events import ErrorRecord
+from flyte_nb.store.rows import ActionRow, RunRow
+from flyte_nb.types.previews import label_of_payload
+
+if TYPE_CHECKING:
+    from flyte_nb.engine.state import Action
+
+__all__ = [
+    "PHASES",
+    "PHASE_ICONS",
+    "PHASE_WORDS",
+    "InputNames",
+    "action_label",
+    "duration_text",
+    "error_line",
+    "phase_counts",
+    "run_line",
+    "run_tree",
+    "urgency",
+]
+
+PHASE_ICONS = {
+    "queued": "◌",
+    "waiting_for_resources": "◔",
+    "initializing": "◔",
+    "running": "◐",
+    "paused": "◫",
+    "succeeded": "✓",
+    "failed": "✗",
+    "aborted": "■",
+    "timed_out": "◷",
+    "recovered": "↺",
+}
+PHASES = tuple(PHASE_ICONS)
+"""Flyte's phases, in the order of a run's life; the explorer's documents index them."""
+PHASE_WORDS = {phase: phase.replace("_", " ") for phase in PHASES}
+
+CHILDREN = 20
+"""Children of one action that are drawn one by one; the others are counted."""
+TREE_LINES = 200
+ERROR_CHARS = 200
+
+InputNames = Mapping[int, Sequence[str]]
+"""Names of a task's inputs by the number of its declaration."""
+
+
+def run_tree(run: RunRow, actions: Sequence[ActionRow | Action], names: InputNames) -> str:
+    """The run as a tree of lines: the urgent children first, at most 20 of one parent and 200 lines in all.
+
+    Args:
+        run: the run.
+        actions: its actions, parents before their children.
+        names: for the labels of the actions.
+    """
+    children: defaultdict[str, list[ActionRow | Action]] = defaultdict(list)
+    for action in actions:
+        children[action.parent].append(action)
+    lines = [run_line(run)]
+    for root in children[""]:
+        lines += _lines_below(root.name, children, names, "")
+    if len(lines) > TREE_LINES:
+        lines[TREE_LINES:] = [f"… {len(lines) - TREE_LINES} more lines"]
+    return "\n".join(lines)
+
+
+def run_line(run: RunRow) -> str:
+    """The run in one line."""
+    facts = [
+        run.name,
+        PHASE_WORDS.get(run.phase, run.phase),
+        duration_text(_milliseconds(run.started_ns, run.ended_ns)),
+    ]
+    facts.append(f"{run.action_count:,} action{'' if run.action_count == 1 else 's'}")
+    if run.error is not None:
+        facts.append(error_line(run.error))
+    return f"{PHASE_ICONS.get(run.phase, '?')} {run.task}  {' · '.join(facts)}"
+
+
+def action_label(action: ActionRow | Action, names: InputNames) -> str:
+    """A few words that tell the action from its siblings: its inputs."""
+    if action.kind == "task":
+        return label_of_payload(names.get(action.spec, ()), action.inputs)
+    return label_of_payload([name for name, _ in action.trace_inputs or ()], action.inputs)
+
+
+def error_line(error: ErrorRecord) -> str:
+    """An error in one line: `ValueError: unlucky (cell 3, line 7)`."""
+    first = next((line for line in error.message.splitlines() if line.strip()), "")
+    text = f"{error.code}: {first}" if first and first != error.code else error.code
+    text = text if len(text) <= ERROR_CHARS else text[: ERROR_CHARS - 1] + "…"
+    return f"{text} ({error.place})" if error.place else text
+
+
+def duration_text(milliseconds: float | None) -> str:
+    """A duration as people read it: `340 µs`, `4 ms`, `1.2 s`, `3 min 07 s`, `2 h 05 min`."""
+    if milliseconds is None:
+        return "–"
+    if milliseconds < 1:
+        return f"{max(0, round(milliseconds * 1000))} µs"
+    if milliseconds < 999.5:
+        return f"{round(milliseconds)} ms"
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def phase_counts(actions: Sequence[ActionRow | Action]) -> dict[str, int]:
+    """How many actions are in each phase."""
+    return dict(Counter(action.phase for action in actions))
+
+
+def urgency(action: ActionRow | Action) -> int:
+    """What a reader looks for first: 0 failed, 1 running, 2 waiting, 3 aborted, 4 done."""
+    return URGENCY.get(action.phase, 2)
+
+
+URGENCY = {"failed": 0, "timed_out": 0, "running": 1, "aborted": 3, "succeeded": 4, "recovered": 4}
+
+
+def _lines_below(
+    parent: str, children: Mapping[str, list[ActionRow | Action]], names: InputNames, indent: str
+) -> Iterator[str]:
+    of_parent = children.get(parent, [])
+    shown = of_parent if len(of_parent) <= CHILDREN else sorted(of_parent, key=urgency)[:CHILDREN]
+    hidden = len(of_parent) - len(shown)
+    for at, action in enumerate(shown):
+        last = at == len(shown) - 1 and not hidden
+        yield f"{indent}{'└─' if last else '├─'} {_action_line(action, names)}"
+        yield from _lines_below(action.name, children, names, indent + ("   " if last else "│  "))
+    if hidden:
+        counts = phase_counts(sorted(of_parent, key=urgency)[CHILDREN:])
+        text = ", ".join(f"{count:,} {PHASE_WORDS.get(phase, phase)}" for phase, count in counts.items())
+        yield f"{indent}└─ … {hidden:,} more: {text}"
+
+
+def _action_line(action: ActionRow | Action, names: InputNames) -> str:
+    facts = [action_label(action, names)]
+    if action.started_ns is not None:
+        facts.append(duration_text(_milliseconds(action.started_ns, action.ended_ns)))
+    if action.attempt > 1:
+        facts.append(f"attempt {action.attempt}")
+    if action.source:
+        facts.append("cached" if action.source.startswith("cache:") else "recovered")
+    if action.error is not None:
+        facts.append(error_line(action.error))
+    if action.note:
+        facts.append(action.note)
+    return f"{PHASE_ICONS.get(action.phase, '?')} {action.task}  {' · '.join(filter(None, facts))}"
+
+
+def _milliseconds(start_ns: int, end_ns: int | None) -> float:
+    return ((end_ns if end_ns is not None else time.time_ns()) - start_ns) / 1e6

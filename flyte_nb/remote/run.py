@@ -1,0 +1,347 @@
+"""A run, whole: what `flyte.run` returns and `flyte.remote.Run.get` finds again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flyte_nb.engine.run import wait_for_run
+from flyte_nb.engine.session import current_session
+from flyte_nb.errors import BaseRuntimeError, from_code
+from flyte_nb.models import ActionID, ActionPhase
+from flyte_nb.remote.action import WAIT_SECONDS, Action, ActionDetails, Actions, ErrorInfo, duration_of
+from flyte_nb.remote.calls import blocking_classmethod, blocking_method
+from flyte_nb.remote.logs import Logs
+from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
+from flyte_nb.remote.source import source
+
+__all__ = ["Run", "RunDetails", "TimeFilter", "renderers"]
+
+ROOT = "a0"
+renderers: list[Callable[[Run], tuple[dict[str, Any], dict[str, Any]]]] = []
+"""Who draws a run in a notebook: the notebook room puts itself here."""
+
+
+@dataclass(frozen=True)
+class TimeFilter:
+    """Runs from a time on, up to a time; UTC."""
+
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+class Run:
+    """A run of this project, in whatever phase. Properties look it up each time: they are never stale.
+
+    Args:
+        name: the run's name.
+
+    Raises:
+        KeyError: there is none; the message names near ones.
+    """
+
+    def __init__(self, name: str) -> None:
+        source.run(name)
+        self.name = name
+
+    @blocking_classmethod
+    def get(cls: type[Run], name: str) -> Run:
+        """The run of that name.
+
+        Raises:
+            KeyError: there is none; the message names near ones.
+        """
+        return cls(name)
+
+    @blocking_classmethod
+    def listall(
+        cls: type[Run],
+        in_phase: tuple[ActionPhase | str, ...] | None = None,
+        task_name: str | None = None,
+        sort_by: tuple[str, str] | None = None,
+        limit: int = 100,
+        created_at: TimeFilter | None = None,
+        with_labels: dict[str, str] | None = None,
+        with_label_keys: list[str] | None = None,
+        notebook: str | None = None,
+    ) -> Iterator[Run]:
+        """Runs, newest first.
+
+        Args:
+            in_phase: only runs in these phases.
+            task_name: only runs of this task.
+            sort_by: `("created_at", "asc" | "desc")`.
+            limit: at most so many.
+            created_at: only runs started in this time.
+            with_labels: only runs with these labels.
+            with_label_keys: only runs that have these labels, whatever their values.
+            notebook: only runs that this notebook started.
+
+        Raises:
+            ValueError: runs cannot be sorted by that.
+        """
+        if sort_by is not None and sort_by[0] not in ("created_at", "start_time"):
+            raise ValueError(f"Runs are sorted by created_at, not by {sort_by[0]!r}")
+        window = created_at or TimeFilter()
+        rows = source.runs(
+            phase=[ActionPhase(phase).value for phase in in_phase] if in_phase else None,
+            task=task_name,
+            labels=with_labels,
+            notebook=notebook,
+            since=window.after,
+            until=window.before,
+            limit=None if with_label_keys else limit,
+        )
+        kept = [row for row in rows if all(key in row.labels for key in with_label_keys or ())][:limit]
+        if sort_by is not None and sort_by[1] == "asc":
+            kept.reverse()
+        return iter([cls(row.name) for row in kept])
+
+    @property
+    def url(self) -> str:
+        """Names this run: store and name."""
+        return f"flyte-nb://{source.store.home.path}/{self.name}"
+
+    @property
+    def action_id(self) -> ActionID:
+        return ActionID(name=ROOT, run_name=self.name)
+
+    @property
+    def task_name(self) -> str:
+        return source.run(self.name).task
+
+    @property
+    def phase(self) -> ActionPhase:
+        return ActionPhase(source.run(self.name).phase)
+
+    raw_phase = phase
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return source.run(self.name).labels
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        return source.run(self.name).annotations
+
+    @property
+    def notebook(self) -> str:
+        """The notebook or script that started it."""
+        return source.run(self.name).notebook
+
+    @property
+    def parent_run(self) -> str | None:
+        """The run that this one reruns, or whose action started it."""
+        return source.run(self.name).parent_run or None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `with_runcontext` was given that only a cluster acts on."""
+        return source.run(self.name).options
+
+    @property
+    def start_time(self) -> datetime:
+        """When it started, UTC."""
+        return datetime.fromtimestamp(source.run(self.name).started_ns / 1e9, UTC)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended, UTC; None while it lives."""
+        ended = source.run(self.name).ended_ns
+        return datetime.fromtimestamp(ended / 1e9, UTC) if ended is not None else None
+
+    @property
+    def duration(self) -> timedelta:
+        """From its start to its end, or to now while it runs."""
+        row = source.run(self.name)
+        return duration_of(row.started_ns, row.ended_ns)
+
+    @property
+    def error(self) -> BaseRuntimeError | None:
+        """The error as `flyte.run` raised it, without the original exception."""
+        record = source.run(self.name).error
+        return from_code(record.code, record.kind, record.message) if record is not None else None
+
+    @property
+    def error_info(self) -> ErrorInfo | None:
+        record = source.run(self.name).error
+        if record is None:
+            return None
+        return ErrorInfo(record.code, record.kind, record.message, record.place, record.traceback)
+
+    @property
+    def root(self) -> Action:
+        """The root action."""
+        return self[ROOT]
+
+    def actions(
+        self, task: str | None = None, phase: Any = None, parent: str | None = None, kind: str | None = None
+    ) -> Actions:
+        """The actions, parents before their children; see `Actions.where` for the filters."""
+        found = Actions(Action(self.name, row.name, row) for row in source.actions(self.name))
+        return found.where(task, phase, parent, kind)
+
+    def __getitem__(self, action: str) -> Action:
+        """An action by name, or by an unambiguous beginning of it.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return Action(self.name, action)
+
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self.phase.is_terminal
+
+    @blocking_method
+    def wait(self: Run, quiet: bool = False, wait_for: str = "terminal") -> None:
+        """Returns when it is over (or, with `wait_for="running"`, when it runs). Stop aborts a run of this process."""
+        live, active = source.live(self.name), current_session()
+        if live is not None and active is not None and wait_for == "terminal":
+            try:
+                wait_for_run(active, live)
+            except BaseRuntimeError:  # `wait` says when, `raise_for_status` and `outputs` say what
+                return
+        while not (self.done() or (wait_for == "running" and self.phase == ActionPhase.RUNNING)):
+            time.sleep(WAIT_SECONDS)
+
+    def watch(self, cache_data_on_done: bool = False) -> Iterator[ActionDetails]:
+        """The root action's details each time its phase changes, until it is over."""
+        seen = None
+        while True:
+            root = self.root.details()
+            if root.phase != seen:
+                seen = root.phase
+                yield root
+            if root.done():
+                return
+            time.sleep(WAIT_SECONDS)
+
+    @blocking_method
+    def inputs(self: Run) -> ActionInputs:
+        """The root task's inputs by name."""
+        return self.root.inputs()
+
+    @blocking_method
+    def outputs(self: Run) -> ActionOutputs:
+        """The root task's outputs; waits for the run.
+
+        Raises:
+            flyte_nb.errors.BaseRuntimeError: the run failed or was aborted.
+        """
+        self.wait()
+        return self.root.outputs()
+
+    @blocking_method
+    def logs(self: Run, action: str | None = None, limit: int | None = None) -> Logs:
+        """What the run's tasks printed, in order.
+
+        Args:
+            action: only this action's.
+            limit: only the last so many entries.
+        """
+        return Logs(source.logs(self.name, self[action].name if action else None, limit))
+
+    @blocking_method
+    def get_logs(
+        self: Run, attempt: int | None = None, filter_system: bool = False, show_ts: bool = False
+    ) -> Iterator[str]:
+        """The lines that the root task printed; see `Action.get_logs`."""
+        return self.root.get_logs(attempt, filter_system, show_ts)
+
+    @blocking_method
+    def show_logs(
+        self: Run,
+        attempt: int | None = None,
+        max_lines: int = 100,
+        show_ts: bool = False,
+        raw: bool = False,
+        filter_system: bool = False,
+    ) -> None:
+        """Prints the last lines that the root task printed."""
+        self.root.show_logs(attempt, max_lines, show_ts, raw, filter_system)
+
+    @blocking_method
+    def get_report(self: Run, attempt: int | None = None) -> str:
+        """The root task's HTML report, empty if it has none."""
+        return self.root.get_report(attempt)
+
+    def report(self, action: str = ROOT) -> str:
+        """The HTML report of an action, empty if it has none."""
+        return self[action].get_report()
+
+    @blocking_method
+    def abort(self: Run, reason: str = "Manually aborted from the SDK api.") -> None:
+        """Ends the run with all that it runs; one that is over stays as it is."""
+        source.abort(self.name, reason)
+
+    @blocking_method
+    def first_failure(self: Run) -> ActionDetails | None:
+        """The action that failed first, where there is one."""
+        failed = [action for action in self.actions() if action.error_info is not None and action.done()]
+        return min(failed, key=lambda action: action._row.ended_ns or 0).details() if failed else None
+
+    @blocking_method
+    def raise_for_status(self: Run) -> None:
+        """Raises the run's error if it failed.
+
+        Raises:
+            flyte_nb.errors.BaseRuntimeError: it did.
+        """
+        if self.error is not None:
+            raise self.error
+
+    @blocking_method
+    def details(self: Run) -> RunDetails:
+        """The same run, under Flyte's name for its details."""
+        return RunDetails(self.name)
+
+    def tag(self, **labels: str | None) -> Run:
+        """Sets labels; None takes one away. Returns the run."""
+        source.label(self.name, labels)
+        return self
+
+    def sync(self) -> Run:
+        """Nothing to do: a run is looked up each time. Returns the run."""
+        return self
+
+    def to_frame(self) -> Any:
+        """A pandas frame, one row an action."""
+        return self.actions().to_frame()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it, as plain data."""
+        return {
+            "name": self.name,
+            "task": self.task_name,
+            "phase": self.phase.value,
+            "started_at": self.start_time,
+            "duration_seconds": self.duration.total_seconds(),
+            "labels": self.labels,
+            "error": repr(self.error_info) if self.error_info is not None else None,
+        }
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.to_dict(), default=str)
+
+    def __repr__(self) -> str:
+        row = source.run(self.name)
+        seconds = duration_of(row.started_ns, row.ended_ns).total_seconds()
+        failure = f" · {row.error.code}: {row.error.message.splitlines()[0]}" if row.error and row.error.message else ""
+        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s · {row.action_count} actions{failure}>"
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        for render in renderers:
+            return render(self)
+        return {"text/plain": repr(self)}, {}
+
+
+class RunDetails(Run):
+    """Flyte's name for a run with its details; a `Run` has them all."""

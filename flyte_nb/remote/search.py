@@ -1,0 +1,109 @@
+"""Tasks and runs by what a person types: a name, the beginning of one, `last`."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flyte_nb.authoring.environment import TaskEnvironment
+from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.session import current_session
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.run import Run
+from flyte_nb.remote.source import source
+
+__all__ = ["LAST", "did_you_mean", "find_run", "find_task", "tasks_in"]
+
+LAST = "last"
+"""Stands for the run that was started last."""
+RUNS_SEARCHED = 10_000
+
+
+def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any]:
+    """The task that is meant.
+
+    Args:
+        namespace: the user's names.
+        words: a name in it, also dotted (`module.task`), or a task's full name (`environment.task`).
+
+    Raises:
+        CommandError: there is none; the message says what the name is, and names near tasks.
+    """
+    found = _looked_up(namespace, words)
+    if isinstance(found, TaskTemplate):
+        return found
+    tasks = tasks_in(namespace)
+    if words in tasks:
+        return tasks[words]
+    near = did_you_mean(words, tasks)
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in words.split(".")):
+        raise CommandError(f"Say which task by its name; {words!r} is not a name.{near}")
+    if found is None:
+        known = "" if near else f" Tasks here: {', '.join(sorted(tasks)[:10]) or 'none yet; declare one with @env.task'}."
+        raise CommandError(f"No task is named {words!r}.{near}{known}")
+    kind = "a function" if callable(found) and hasattr(found, "__code__") else f"of type {type(found).__name__}"
+    hint = " Declare it with @env.task." if kind == "a function" else ""
+    raise CommandError(f"{words!r} is {kind}, not a task.{hint}{near}")
+
+
+def tasks_in(namespace: Mapping[str, Any]) -> dict[str, TaskTemplate[Any, Any]]:
+    """The tasks that can be named here: by their names in the namespace, and by their full names."""
+    named: dict[str, TaskTemplate[Any, Any]] = {}
+    for environment in [value for value in namespace.values() if isinstance(value, TaskEnvironment)]:
+        named.update(environment.tasks)
+    own = {name: value for name, value in namespace.items() if isinstance(value, TaskTemplate) and name[:1] != "_"}
+    named.update({task.name: task for task in own.values()})
+    return {**named, **own}
+
+
+def find_run(words: str) -> Run:
+    """The run that is meant.
+
+    Args:
+        words: its name, the beginning of it, or `last`.
+
+    Raises:
+        CommandError: there is none, or more than one.
+    """
+    if words == LAST:
+        return Run(_last())
+    try:
+        return Run(words)
+    except KeyError as error:
+        starting = [name for name in _known() if words and name.startswith(words)]
+        if len(starting) == 1:
+            return Run(starting[0])
+        if starting:
+            some = ", ".join(starting[:5])
+            raise CommandError(f"{len(starting)} runs start with {words!r}: {some} ... Give more of the name.") from None
+        raise CommandError(str(error.args[0])) from None
+
+
+def did_you_mean(words: str, known: Iterable[str]) -> str:
+    """` Did you mean fit or fit2?` where something known is near, else empty."""
+    near = difflib.get_close_matches(words, list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _looked_up(namespace: Mapping[str, Any], words: str) -> Any:
+    first, *rest = words.split(".")
+    found = namespace.get(first)
+    for part in rest:
+        found = getattr(found, part, None)
+    return found
+
+
+def _last() -> str:
+    active = current_session()
+    if active is not None and active.runs:
+        return next(reversed(active.runs))
+    rows = source.runs(limit=1)
+    if not rows:
+        raise CommandError("There are no runs yet: %flyte run TASK")
+    return rows[0].name
+
+
+def _known() -> list[str]:
+    return [row.name for row in source.runs(limit=RUNS_SEARCHED)]

@@ -1,0 +1,176 @@
+"""Where runs come from: the runs of this process while they are in memory, the store for all others.
+
+Both answer with the rows of `flyte_nb.store.rows`, so nothing above knows which it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cloudpickle
+
+from flyte_nb.engine.run import abort_run, label_run
+from flyte_nb.engine.session import current_session
+from flyte_nb.engine.state import Action as LiveAction
+from flyte_nb.engine.state import RunState
+from flyte_nb.models import NativeInterface
+from flyte_nb.store.queries import Store
+from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
+from flyte_nb.store.values import ValueStore
+from flyte_nb.types.base import Blobs
+from flyte_nb.types.signature import Signature
+
+__all__ = ["LocalSource", "source"]
+
+TASK_FIELDS = tuple(TaskRow.__dataclass_fields__)
+
+
+class LocalSource:
+    """The runs of this project: in memory or in the store."""
+
+    @property
+    def store(self) -> Store:
+        """The store of the session, or the one found from here; everything recorded so far is in reach."""
+        active = current_session()
+        if active is None:
+            return Store.open()
+        active.sink.flush()
+        return Store.open(active.home)
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where large values are."""
+        active = current_session()
+        return active.values if active is not None else ValueStore()
+
+    def live(self, run: str) -> RunState | None:
+        """The run in this process's memory, if it is there."""
+        active = current_session()
+        return active.runs.get(run) if active is not None else None
+
+    def runs(self, **filters: Any) -> list[RunRow]:
+        """Runs, newest first; see `Store.runs`."""
+        return self.store.runs(**filters)
+
+    def run(self, name: str) -> RunRow:
+        """One run.
+
+        Raises:
+            KeyError: there is none of that name; the message names near ones.
+        """
+        live = self.live(name)
+        return run_row(live) if live is not None else self.store.run(name)
+
+    def actions(self, run: str) -> Sequence[ActionRow | LiveAction]:
+        """All actions of a run, parents before their children."""
+        live = self.live(run)
+        return list(live.order) if live is not None else self.store.actions(run)
+
+    def action(self, run: str, action: str) -> ActionRow | LiveAction:
+        """One action, by name or an unambiguous beginning of it.
+
+        Raises:
+            KeyError: there is none, or more than one.
+        """
+        live = self.live(run)
+        if live is not None and action in live.actions:
+            return live.actions[action]
+        return self.store.action(run, action)
+
+    def attempts(self, run: str, action: str) -> list[AttemptRow]:
+        """The attempts of an action, the present one last."""
+        live = self.live(run)
+        if live is None:
+            return self.store.attempts(run, action)
+        row = live.actions[action]
+        started = row.started_ns if row.started_ns is not None else row.queued_ns
+        return [*(row.attempts or ()), AttemptRow(row.attempt, row.phase, started, row.ended_ns, row.error)]
+
+    def logs(self, run: str, action: str | None = None, limit: int | None = None) -> list[LogRow]:
+        """What tasks printed, in order; the last `limit` entries."""
+        live = self.live(run)
+        if live is not None:
+            for output in list(live.outputs.values()):
+                output.flush()
+        return self.store.logs(run, action, limit=limit)
+
+    def report(self, run: str, action: str) -> str | None:
+        """The HTML report of an action."""
+        live = self.live(run)
+        return (
+            live.actions[action].report
+            if live is not None and action in live.actions
+            else self.store.report(run, action)
+        )
+
+    def task(self, run: str, spec: int) -> TaskRow | None:
+        """A task as it stood in a run."""
+        return next((row for row in self.tasks(run) if row.spec == spec), None)
+
+    def tasks(self, run: str) -> list[TaskRow]:
+        """The tasks of a run as they stood in it."""
+        live = self.live(run)
+        if live is None:
+            return self.store.tasks(run)
+        return [TaskRow(**{name: getattr(declared, name) for name in TASK_FIELDS}) for declared in list(live.declared)]
+
+    def signature(self, run: str, action: ActionRow | LiveAction) -> Signature | None:
+        """How the action's values are decoded; None for a trace, or where the types could not be kept."""
+        live = self.live(run)
+        if live is not None:
+            return next((plan.signature for plan in live.plans.values() if plan.spec == action.spec), None)
+        row = self.task(run, action.spec)
+        if row is None or not row.types:
+            return None
+        types: Mapping[str, Any] = cloudpickle.loads(row.types)
+        interface = NativeInterface.from_types(
+            {name: (kind, NativeInterface.has_default) for name, kind in types["inputs"].items()},
+            dict(types["outputs"]),
+        )
+        return Signature.compile(interface, row.task)
+
+    def label(self, run: str, labels: Mapping[str, str | None]) -> None:
+        """Sets labels of a run; None takes one away."""
+        live = self.live(run)
+        if live is not None:
+            label_run(live, labels)
+        else:
+            self.store.label(run, labels)
+
+    def abort(self, run: str, reason: str) -> None:
+        """Ends a run of this process; one that is over stays as it is.
+
+        Raises:
+            ValueError: the run lives in another process.
+        """
+        live = self.live(run)
+        active = current_session()
+        if live is not None and active is not None:
+            if not live.closed:
+                abort_run(active, live, reason)
+        elif self.store.run(run).ended_ns is None:
+            raise ValueError(f"Run {run} lives in another process; abort it there.")
+
+
+def run_row(run: RunState) -> RunRow:
+    """A run in memory as a row."""
+    return RunRow(
+        run.name,
+        run.task,
+        run.phase,
+        run.started_ns,
+        run.ended_ns,
+        dict(run.labels),
+        dict(run.options.annotations),
+        run.notebook,
+        run.cell,
+        run.parent_run,
+        run.environment,
+        dict(run.options.recorded),
+        run.error,
+        len(run.order),
+    )
+
+
+source = LocalSource()

@@ -1,0 +1,254 @@
+"""The DuckDB file, shared by every process: opened to ask something, brought up to date, let go soon after.
+
+    session():  store.lock -> open -> migrate -> fold -> a cursor ... -> a short linger -> close
+
+No process keeps the file open: whoever waits for it holds `runs.want`, the holder looks every 20 ms and lets go as
+soon as it is not asking anything. Within a process everybody shares one connection, each thread with a cursor of
+its own.
+
+Two traps. Never open the database *file* by other means than DuckDB in a process that may have it open: closing
+such a file drops DuckDB's lock on it, and rows are lost. And a fork copies an open connection: the child leaves its
+copy alone for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.store.errors import StoreBusyError, StoreError
+from flyte_nb.store.fold import fold
+from flyte_nb.store.home import STORE_VERSION, Home
+from flyte_nb.store.locks import FileLock, is_locked
+from flyte_nb.store.migrations import migrate
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Database"]
+
+LINGER_SECONDS = 0.3
+LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.003
+TURN_SECONDS = 0.1
+"""How long a process that let go for another lets it go first."""
+WAIT_SECONDS = 60.0
+FOREIGN_SECONDS = 1.0
+"""How long a program that opened the file by itself is waited for."""
+
+CONFIG: dict[str, Any] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+HOLDER_PID = re.compile(r"PID (\d+)")
+
+
+class Database:
+    """The database of a home; one object in a process. Every method may be called from any thread."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._begin()
+
+    def _begin(self) -> None:
+        self._guard = threading.Condition()
+        self._lock: FileLock | None = None
+        self._connection: DuckDBPyConnection | None = None
+        self._users = 0
+        self._used_at = 0.0
+        self._gave_way = False
+
+    @classmethod
+    def of(cls, home: Home) -> Database:
+        """The database of a home; the same object for the same home."""
+        with databases_guard:
+            return databases.setdefault(home.path, cls(home))
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[DuckDBPyConnection]:
+        """A cursor on the database as it stands now, everything recorded included.
+
+        Raises:
+            StoreBusyError: another program has the file open, or another process asks for longer than a minute.
+            StoreVersionError: a newer release wrote it.
+            StoreError: it cannot be opened.
+        """
+        with self._guard:
+            connection = self._connection or self._open()
+            fold(connection, self.home)
+            cursor = connection.cursor()
+            self._users += 1
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            with self._guard:
+                self._users -= 1
+                self._used_at = time.monotonic()
+                self._close_if(self._is_wanted())
+                self._guard.notify_all()
+
+    def close(self) -> None:
+        """Lets the file go now, unless it is being asked."""
+        with self._guard:
+            self._close_if(True)
+
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[Path]:
+        """The file, complete and not open in any process of ours, for as long as the block takes."""
+        with self._guard:
+            fold(self._connection or self._open(), self.home)
+            self._guard.wait_for(lambda: not self._users)
+            connection = self._connection or self._open()
+            connection.close()
+            self._connection = None
+            try:
+                yield self.home.database
+            finally:
+                self._release_lock()
+
+    def _open(self) -> DuckDBPyConnection:
+        self.home.ensure()
+        self._take_lock()
+        try:
+            connection = connect_waiting(self.home.database)
+            try:
+                if migrate(connection):
+                    self.home.write_version(STORE_VERSION)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            self._release_lock()
+            raise
+        self._connection, self._used_at = connection, time.monotonic()
+        threading.Thread(target=self._linger, name="flyte-database", daemon=True).start()
+        return connection
+
+    def _take_lock(self) -> None:
+        lock = FileLock(self.home.lock)
+        want = FileLock(self.home.want)
+        wanting = False
+        deadline = time.monotonic() + WAIT_SECONDS
+        turn = time.monotonic() + TURN_SECONDS if self._gave_way else 0.0
+        try:
+            while time.monotonic() < turn and self._is_wanted():
+                time.sleep(POLL_SECONDS)
+            while not lock.try_exclusive():
+                wanting = wanting or want.try_shared()
+                if time.monotonic() > deadline:
+                    raise StoreBusyError(
+                        f"{self.home.database} has been in use by process {lock.read_note() or '?'} for"
+                        f" {WAIT_SECONDS:.0f} seconds. Wait for its query to end, or interrupt it there."
+                        " Runs are recorded meanwhile."
+                    )
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            lock.close()
+            raise
+        finally:
+            want.close()
+        lock.write_note(str(os.getpid()))
+        self._lock, self._gave_way = lock, False
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _is_wanted(self) -> bool:
+        return is_locked(self.home.want)
+
+    def _close_if(self, due: bool) -> bool:
+        """Closes when it is due and nobody asks; whether it is closed."""
+        if due and not self._users and self._connection is not None:
+            self._gave_way = self._is_wanted()
+            self._connection.close()
+            self._connection = None
+            self._release_lock()
+        return self._connection is None
+
+    def _linger(self) -> None:
+        """The thread that closes the file when nobody asked for a while, or another process waits."""
+        closed = False
+        while not closed:
+            time.sleep(LOOK_SECONDS)
+            with self._guard:
+                idle = time.monotonic() - self._used_at
+                closed = self._close_if(idle > LINGER_SECONDS or self._is_wanted())
+
+    def _leave_to_parent(self) -> None:
+        """In the child of a fork: the open file is the parent's. To close the copy would write into it."""
+        if self._connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+        if self._lock is not None:
+            self._lock.abandon()
+        self._begin()
+
+
+def connect_waiting(path: Path) -> DuckDBPyConnection:
+    """Opens the file; waits a little for another program that has it open."""
+    import duckdb
+
+    deadline = time.monotonic() + FOREIGN_SECONDS
+    while True:
+        try:
+            connection = duckdb.connect(path, config=CONFIG)
+            break
+        except duckdb.ConnectionException as error:
+            raise StoreBusyError(busy_message(path, f"this process ({os.getpid()})")) from error
+        except duckdb.IOException as error:
+            holder = HOLDER_PID.search(str(error))
+            if holder is None:
+                raise StoreError(f"{path} cannot be opened: {first_line(error)}") from error
+            if time.monotonic() > deadline:
+                raise StoreBusyError(busy_message(path, f"process {holder[1]}")) from error
+            time.sleep(LOOK_SECONDS)
+        except duckdb.Error as error:
+            cure = "Move it away to begin a new one"
+            raise StoreError(f"{path} cannot be opened: {first_line(error)}. {cure}.") from error
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def busy_message(path: Path, holder: str) -> str:
+    return (
+        f"{path} is open in {holder}. Close it there (it was opened with duckdb.connect or the duckdb program) and ask"
+        " again; flyte_nb.connect() gives a copy to keep open. Runs are recorded meanwhile."
+    )
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+databases: dict[Path, Database] = {}
+databases_guard = threading.Lock()
+
+
+def close_all() -> None:
+    """Closes every database of this process."""
+    for database in list(databases.values()):
+        database.close()
+
+
+def leave_to_parent() -> None:
+    """In the child of a fork."""
+    global databases_guard
+    databases_guard = threading.Lock()
+    for database in databases.values():
+        database._leave_to_parent()
+
+
+atexit.register(close_all)
+os.register_at_fork(after_in_child=leave_to_parent)

@@ -1,0 +1,192 @@
+"""Folding: what journals gained since the last time is copied into the database, once, in one transaction.
+
+    journals -> Batch -> tables, and how far each segment was read, all committed together
+
+So a fold that dies anywhere loses nothing and repeats nothing. It also finds out about the dead: the unfinished
+runs of a process that has ended are aborted, and its journal is deleted once the database holds it safely.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyte_nb.store.batch import Batch, json_text
+from flyte_nb.store.errors import StoreWarning
+from flyte_nb.store.events import ErrorRecord, decode_event
+from flyte_nb.store.frames import read_frames
+from flyte_nb.store.home import Home
+from flyte_nb.store.journal import lock_path
+from flyte_nb.store.schema import PHASES_OVER
+from flyte_nb.store.segments import HEADER_START, Segment, find_owner, is_abandoned, list_segments
+from flyte_nb.store.transactions import transaction
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["fold"]
+
+Damage = tuple[str, int, int, str]
+"""segment, start_bytes, end_bytes, reason"""
+
+
+def fold(connection: DuckDBPyConnection, home: Home) -> None:
+    """Brings the database up to date with every journal.
+
+    Args:
+        connection: an open database that is ours alone.
+        home: where the journals are.
+    """
+    abandoned = {segment.journal for segment in list_segments(home.journals) if is_abandoned(segment)}
+    segments = list_segments(home.journals)  # again: a journal that was abandoned before has its final length here
+    folded = folded_bytes(connection, segments)
+    fresh = [segment for segment in segments if segment.size_bytes > folded.get(segment.name, 0)]
+    if not fresh and not abandoned:
+        return
+    damage: list[Damage] = []
+    with transaction(connection):
+        batch = Batch()
+        for segment in fresh:
+            end = read_segment(segment, folded.get(segment.name, 0), batch, damage)
+            if end < segment.size_bytes and segment.journal in abandoned:
+                damage.append((segment.name, end, segment.size_bytes, "torn when its process ended"))
+            folded[segment.name] = end
+        write_batch(connection, batch)
+        write_folded_bytes(connection, {segment.name: folded[segment.name] for segment in fresh})
+        append_rows(connection, "damage", damage)
+        for journal in abandoned:
+            abort_runs(connection, [segment for segment in segments if segment.journal == journal][-1])
+    for name, start, end, reason in damage:
+        message = f"{end - start} bytes of the journal {name} are lost ({reason}); all else is whole."
+        warnings.warn(message, StoreWarning, stacklevel=2)
+    delete_folded(connection, segments, folded, abandoned)
+
+
+def read_segment(segment: Segment, offset: int, batch: Batch, damage: list[Damage]) -> int:
+    """Adds the segment's events from an offset on to the batch; returns the offset behind the last."""
+
+    def note_damage(start: int, end: int) -> None:
+        damage.append((segment.name, start, end, "damaged on the disk"))
+
+    for payloads, end in read_frames(segment.path, offset, note_damage):
+        for payload in payloads:
+            if payload.startswith(HEADER_START):
+                continue
+            try:
+                batch.add(decode_event(payload), segment.journal)
+            except msgspec.MsgspecError as error:
+                damage.append((segment.name, end - len(payload), end, f"not an event: {error}"))
+        offset = end
+    return offset
+
+
+def write_batch(connection: DuckDBPyConnection, batch: Batch) -> None:
+    """Adds the batch to the tables."""
+    append_rows(connection, "runs", batch.new_runs())
+    for patch in batch.patched_runs():
+        connection.execute(
+            """UPDATE store.runs SET phase = coalesce($1, phase), ended_ns = coalesce($2, ended_ns),
+                error = coalesce($3, error), action_count = action_count + $4 WHERE run = $5""",
+            patch,
+        )
+    append_rows(connection, "labels", batch.labels)
+    append_rows(connection, "tasks", batch.tasks)
+    append_rows(connection, "actions", batch.new_actions())
+    merge_actions(connection, batch.patched_actions())
+    append_rows(connection, "attempts", batch.attempts)
+    append_rows(connection, "action_values", batch.action_values)
+    append_rows(connection, "logs", batch.logs)
+    if batch.reports:
+        keys = [f"{run}/{action}" for run, action in batch.reports]
+        connection.execute("DELETE FROM store.reports WHERE list_contains($1, run || '/' || action)", [keys])
+        append_rows(connection, "reports", list(batch.reports.values()))
+
+
+def merge_actions(connection: DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Brings actions that were queued before up to date; one whose beginning was lost gets a row all the same."""
+    if not rows:
+        return
+    connection.execute("CREATE OR REPLACE TEMP TABLE patched_actions AS FROM store.actions LIMIT 0")
+    append_rows(connection, "patched_actions", rows, schema="temp")
+    connection.execute(
+        """
+        MERGE INTO store.actions AS known USING patched_actions AS patch
+        ON known.run = patch.run AND known.action = patch.action
+        WHEN MATCHED THEN UPDATE SET
+            started_ns = patch.started_ns, ended_ns = patch.ended_ns, attempt = patch.attempt, phase = patch.phase,
+            error = CASE WHEN patch.ended_ns IS NULL THEN coalesce(patch.error, known.error) ELSE patch.error END,
+            source = patch.source, note = patch.note, isolation = coalesce(patch.isolation, known.isolation),
+            outputs = patch.outputs
+        WHEN NOT MATCHED THEN INSERT
+        """
+    )
+    connection.execute("DROP TABLE temp.patched_actions")
+
+
+def abort_runs(connection: DuckDBPyConnection, last: Segment) -> None:
+    """Ends what a process left unfinished, as of the last moment it wrote.
+
+    Args:
+        last: the last segment of its journal.
+    """
+    owner = find_owner(last)
+    process = "The process" if owner is None else f"Process {owner.pid} on {owner.host}"
+    error = json_text(ErrorRecord("ProcessEnded", "system", f"{process} that ran it ended before the run did."))
+    ended = [last.changed_ns, error, last.journal, list(PHASES_OVER)]
+    connection.execute(
+        """UPDATE store.actions SET phase = 'aborted', ended_ns = $1, error = $2
+            WHERE NOT list_contains($4, phase) AND run IN (SELECT run FROM store.runs WHERE journal = $3)""",
+        ended,
+    )
+    connection.execute(
+        """UPDATE store.runs SET phase = 'aborted', ended_ns = $1, error = $2
+            WHERE NOT list_contains($4, phase) AND journal = $3""",
+        ended,
+    )
+
+
+def delete_folded(
+    connection: DuckDBPyConnection, segments: Sequence[Segment], folded: dict[str, int], abandoned: set[str]
+) -> None:
+    """Deletes the segments that will never grow again, once the database file itself holds what was in them."""
+    complete = [segment for segment in segments if segment.journal in abandoned]
+    for segment, following in pairwise(segments):
+        full = segment.journal == following.journal and folded[segment.name] == segment.size_bytes
+        if full and segment.journal not in abandoned:
+            complete.append(segment)
+    if not complete:
+        return
+    connection.execute("CHECKPOINT")
+    with contextlib.suppress(OSError):  # a file that cannot be deleted costs nothing but space
+        for segment in complete:
+            segment.path.unlink(missing_ok=True)
+        for journal in abandoned:
+            lock_path(complete[0].path.parent, journal).unlink(missing_ok=True)
+
+
+def folded_bytes(connection: DuckDBPyConnection, segments: Sequence[Segment]) -> dict[str, int]:
+    """How far each segment was folded."""
+    names = [segment.name for segment in segments]
+    rows = connection.execute(
+        "SELECT segment, folded_bytes FROM store.segments WHERE list_contains($1, segment)", [names]
+    ).fetchall()
+    return dict(rows)
+
+
+def write_folded_bytes(connection: DuckDBPyConnection, folded: dict[str, int]) -> None:
+    connection.execute("DELETE FROM store.segments WHERE list_contains($1, segment)", [list(folded)])
+    append_rows(connection, "segments", list(folded.items()))
+
+
+def append_rows(
+    connection: DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]], schema: str = "store"
+) -> None:
+    """Appends rows to a table; the fastest way into DuckDB that needs no other library."""
+    if rows:
+        with connection.appender(f"{schema}.{table}") as appender:
+            appender.append_rows(rows)

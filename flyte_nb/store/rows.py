@@ -1,0 +1,92 @@
+"""What the store and a live run both answer with: plain rows, the same from either side.
+
+The store fills them from DuckDB, the engine from the run in memory; the explorer, `flyte.remote` and the magics read them
+without knowing which. Times are nanoseconds since the epoch, UTC; None means not yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_nb.store.events import ErrorRecord
+
+__all__ = ["ActionRow", "AttemptRow", "LogRow", "RunRow", "TaskRow"]
+
+
+@dataclass(slots=True)
+class RunRow:
+    name: str
+    task: str
+    phase: str
+    started_ns: int
+    ended_ns: int | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    notebook: str = ""
+    cell: str = ""
+    parent_run: str = ""
+    environment: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    error: ErrorRecord | None = None
+    action_count: int = 0
+    """Every action, traces included."""
+
+
+@dataclass(slots=True)
+class ActionRow:
+    run: str
+    name: str
+    parent: str
+    kind: str
+    task: str
+    spec: int
+    group: str
+    phase: str
+    queued_ns: int
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    attempt: int = 1
+    error: ErrorRecord | None = None
+    source: str = ""
+    note: str = ""
+    inputs: bytes = b""
+    """Payload, see `flyte_nb.store.events`."""
+    outputs: bytes | None = None
+    trace_inputs: list[tuple[str, str]] | None = None
+    where: str = ""
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    attempt: int
+    phase: str
+    started_ns: int
+    ended_ns: int | None
+    error: ErrorRecord | None = None
+
+
+@dataclass(slots=True)
+class LogRow:
+    action: str
+    attempt: int
+    at_ns: int
+    stream: str
+    text: str
+
+
+@dataclass(slots=True)
+class TaskRow:
+    """A task as it stood in a run: see `flyte_nb.store.events.TaskDeclared`."""
+
+    task: str
+    spec: int
+    own_digest: str
+    deep_digest: str
+    source: str
+    inputs: list[tuple[str, str]]
+    outputs: list[tuple[str, str]]
+    settings: dict[str, Any]
+    types: bytes
+    short_name: str
+    place: str

@@ -1,0 +1,154 @@
+"""Values that cross by pickle: protocol 5, large buffers kept apart so that they are mapped and never copied.
+
+    value --pickled--> Ext(PICKLE)          small: inline
+                       Ext(BLOB, pickle5)   large: part 0 is the pickle, the following parts are its raw buffers
+
+`unpickled` builds the value on the writable views that `Blobs.get` hands out: what the callee changes never reaches
+what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+from msgspec.msgpack import Ext
+
+from flyte_nb.types.base import BLOB, Blob, Blobs, Preview, TypeTransformerFailedError
+from flyte_nb.types.previews import preview_of_value
+from flyte_nb.types.trees import blob_leaf, leaf_content, pickle_leaf
+
+__all__ = ["PickleTransformer", "pickled", "unpickled"]
+
+LARGE_PICKLE_BYTES = 64 * 1024
+"""From this size a pickle lives in the value store."""
+
+SEARCH_LEVELS = 4
+SEARCH_OBJECTS = 200
+
+_LOOP_BOUND = (
+    asyncio.AbstractEventLoop,
+    asyncio.Future,
+    asyncio.Lock,
+    asyncio.Event,
+    asyncio.Condition,
+    asyncio.Semaphore,
+    asyncio.Queue,
+)
+
+
+def pickled(value: Any, blobs: Blobs, preview: Preview | None = None) -> Ext:
+    """The leaf of a pickled value.
+
+    Raises:
+        TypeTransformerFailedError: when the value, or something inside it, cannot be pickled; names that part.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        head = _dump(value, buffers)
+        raw = [buffer.raw() for buffer in buffers]
+        size_bytes = len(head) + sum(part.nbytes for part in raw)
+        if size_bytes < LARGE_PICKLE_BYTES:
+            return pickle_leaf(_dump(value, None) if raw else head, preview or preview_of_value(value))
+    except (TypeError, AttributeError, pickle.PicklingError, NotImplementedError, ValueError, RecursionError) as error:
+        raise TypeTransformerFailedError(_unpicklable_message(value, error)) from error
+    digest = blobs.put([head, *raw])
+    return blob_leaf(Blob(digest, size_bytes, "pickle5", preview or preview_of_value(value)))
+
+
+def unpickled(leaf: Ext, blobs: Blobs) -> Any:
+    """The value of a pickled leaf."""
+    content = leaf_content(leaf)
+    if leaf.code == BLOB:
+        head, *buffers = blobs.get(content.digest)
+        return pickle.loads(head, buffers=buffers)
+    return pickle.loads(content[0])
+
+
+class PickleTransformer:
+    """Any class that no other transformer knows; its values are not checked, as in Flyte."""
+
+    identity = False
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+
+    def encode(self, value: Any, blobs: Blobs) -> Any:
+        return None if value is None else pickled(value, blobs)
+
+    def decode(self, tree: Any, blobs: Blobs) -> Any:
+        return unpickled(tree, blobs) if type(tree) is Ext else tree
+
+    def preview(self, value: Any) -> Preview:
+        return preview_of_value(value)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, _LOOP_BOUND):
+            raise pickle.PicklingError(f"{type(obj).__name__} belongs to an event loop")
+        return super().reducer_override(obj)
+
+
+def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
+    out = io.BytesIO()
+    _Pickler(out, protocol=5, buffer_callback=None if buffers is None else buffers.append).dump(value)
+    return out.getvalue()
+
+
+def _unpicklable_message(value: Any, error: BaseException) -> str:
+    where, culprit = _offender(value)
+    part = "it" if not where else f"its part `{where}` (a {_full_name(culprit)})"
+    return (
+        f"{_full_name(value)} cannot be passed between tasks: {part} cannot be pickled: {error}. "
+        "Pass plain data instead and create such an object inside the task that uses it."
+    )
+
+
+def _offender(value: Any) -> tuple[str, Any]:
+    """The innermost part of a value that cannot be pickled by itself, and the path to it."""
+    path, seen = "", 0
+    for _ in range(SEARCH_LEVELS):
+        for step, part in _parts(value):
+            seen += 1
+            if seen > SEARCH_OBJECTS:
+                return path, value
+            if not _picklable(part):
+                path, value = path + step, part
+                break
+        else:
+            break
+    return path.removeprefix("."), value
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((f"[{at}]", item) for at, item in enumerate(value))
+    elif hasattr(value, "__closure__") and hasattr(value, "__code__"):
+        cells = value.__closure__ or ()
+        yield from ((f".{n}", c.cell_contents) for n, c in zip(value.__code__.co_freevars, cells, strict=False))
+        used = value.__code__.co_names
+        yield from ((f".{name}", value.__globals__[name]) for name in used if name in value.__globals__)
+    else:
+        yield from ((f".{name}", item) for name, item in getattr(value, "__dict__", {}).items())
+
+
+def _picklable(value: Any) -> bool:
+    try:
+        _dump(value, [])
+    except Exception:  # whatever a user's __reduce__ raises: this part cannot be pickled
+        return False
+    return True
+
+
+def _full_name(value: Any) -> str:
+    kind = type(value)
+    return (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )

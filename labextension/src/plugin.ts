@@ -1,0 +1,77 @@
+/** JupyterLab and Notebook 7: draws run documents in outputs, live while the notebook's kernel runs them. */
+import type {JupyterFrontEnd, JupyterFrontEndPlugin} from '@jupyterlab/application';
+import {INotebookTracker, type NotebookPanel} from '@jupyterlab/notebook';
+import {IRenderMimeRegistry} from '@jupyterlab/rendermime';
+import type {IRenderMime} from '@jupyterlab/rendermime-interfaces';
+import {Widget} from '@lumino/widgets';
+import {RunComms} from './comms.js';
+import type {RunDocument} from './view/document.js';
+import {mountRun, type MountedRun} from './view/mount.js';
+
+const MIME = 'application/vnd.flyte.run+json';
+/** Before the widget view that a live bundle also carries: ipywidgets registers that at -10. */
+const RANK = -20;
+
+class RunRenderer extends Widget implements IRenderMime.IRenderer {
+  private view: MountedRun | null = null;
+
+  constructor(private readonly comms: RunComms | null) {
+    super();
+    this.addClass('fnb-output');
+  }
+
+  /** Called again when the output is renewed: the same run keeps its view and so what the reader opened. */
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    const doc = model.data[MIME] as unknown as RunDocument;
+    if (this.view?.run && this.view.run === doc?.run) return this.view.update(doc);
+    this.drop();
+    this.view = mountRun(this.node, doc);
+    if (this.view.run) this.comms?.add(this.view, doc.run);
+  }
+
+  override dispose(): void {
+    this.drop();
+    super.dispose();
+  }
+
+  private drop(): void {
+    if (!this.view) return;
+    this.comms?.remove(this.view);
+    this.view.dispose();
+    this.view = null;
+  }
+}
+
+function rendererFactory(comms: RunComms | null): IRenderMime.IRendererFactory {
+  // Safe: what it draws is text, so it draws in notebooks that are not trusted too.
+  return {safe: true, mimeTypes: [MIME], defaultRank: RANK, createRenderer: () => new RunRenderer(comms)};
+}
+
+/** Keys typed in an explorer are its own (`l`, `e`, arrows), those with a modifier (Ctrl+S, Shift+Enter) the application's. */
+function keepPlainKeys(event: KeyboardEvent): void {
+  const explorer = event.target instanceof Element ? event.target.closest('.fnb-root') : null;
+  const modified = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === 'Enter');
+  explorer?.toggleAttribute('data-lm-suppress-shortcuts', !modified);
+}
+
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: 'flyte-nb:run-renderer',
+  description: 'Draws flyte_nb runs in notebook outputs.',
+  autoStart: true,
+  requires: [IRenderMimeRegistry],
+  optional: [INotebookTracker],
+  activate: (_: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: INotebookTracker | null) => {
+    registry.addFactory(rendererFactory(null));
+    // On the window, because the application listens on the document while the event still travels down.
+    window.addEventListener('keydown', keepPlainKeys, {capture: true});
+    const serve = (panel: NotebookPanel) => {
+      const comms = new RunComms(panel.sessionContext);
+      panel.content.rendermime.addFactory(rendererFactory(comms));
+      panel.disposed.connect(() => comms.dispose());
+    };
+    notebooks?.forEach(serve);
+    notebooks?.widgetAdded.connect((_, panel) => serve(panel));
+  }
+};
+
+export default plugin;

@@ -1,0 +1,179 @@
+/** The selected action, in tabs; a tab stands only where it has content. */
+import type {Detail} from './document.js';
+import {el, icon, present, type Child} from './dom.js';
+import {fanOutSummary} from './fanout.js';
+import {count, duration} from './format.js';
+import {Logs} from './logs.js';
+import type {RunModel} from './model.js';
+import {content, hasContent, partOf, summary, TABS, type Tab} from './panels.js';
+import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+
+export interface DetailActions {
+  select(item: number): void;
+  close(): void;
+}
+
+let panes = 0;
+
+export class DetailPane {
+  readonly node = el('section', {class: 'fnb-detail', 'aria-label': 'Selected action', tabindex: -1});
+  private readonly head = el('div', {class: 'fnb-detailhead'});
+  private readonly tablist = el('div', {class: 'fnb-tabs', role: 'tablist', 'aria-label': 'Parts of the action'});
+  private readonly panel = el('div', {class: 'fnb-panel', role: 'tabpanel', tabindex: 0});
+  private readonly logs = new Logs();
+  private readonly id = `fnb-detail-${++panes}`;
+  /** What the reader asked for; shown when the action has it. */
+  private wanted: Tab = 'Summary';
+  private drawnHead = '';
+  private drawnTabs = '';
+  private drawnPanel = '';
+  private timing: HTMLElement | null = null;
+
+  constructor(
+    private readonly model: RunModel,
+    private readonly actions: DetailActions
+  ) {
+    this.panel.id = `${this.id}-panel`;
+    this.node.append(this.head, this.tablist, this.panel);
+    this.tablist.addEventListener('keydown', event => this.onTabKey(event));
+  }
+
+  showTab(tab: Tab): void {
+    this.wanted = tab;
+  }
+
+  focus(): void {
+    (this.tablist.querySelector<HTMLElement>('[aria-selected=true]') ?? this.node).focus();
+  }
+
+  /** Draws what changed; `waiting` while the kernel was asked for the detail and has not answered. */
+  update(item: number, now: number, waiting: boolean): void {
+    if (item < 0) return this.updateFanOut(item, now);
+    const detail = this.model.details.get(this.model.doc.actions.name[item]) ?? null;
+    this.updateHead(item, detail);
+    const tabs = TABS.filter(tab => tab === 'Summary' || (detail !== null && hasContent(detail, tab)));
+    const shown = tabs.includes(this.wanted) ? this.wanted : 'Summary';
+    this.updateTabs(tabs, shown);
+    this.updatePanel(item, detail, shown, waiting);
+    if (shown === 'Summary' && this.timing) this.timing.replaceChildren(...present(this.timingWords(item, now)));
+  }
+
+  private updateFanOut(item: number, now: number): void {
+    const fanOut = this.model.fanOuts[-1 - item];
+    const signature = JSON.stringify([item, fanOut.counts]);
+    if (signature === this.drawnPanel) return;
+    this.drawnPanel = signature;
+    this.drawnHead = this.drawnTabs = '';
+    const name = this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? '');
+    this.head.replaceChildren(el('strong', {class: 'fnb-name'}, `${name} ×${count(fanOut.rows.length)}`), this.closeButton());
+    this.tablist.replaceChildren();
+    this.panel.replaceChildren(fanOutSummary(this.model, fanOut, now, row => this.actions.select(row)));
+  }
+
+  private updateHead(row: number, detail: Detail | null): void {
+    const {name, attempt, source} = this.model.doc.actions;
+    const phase = this.model.phase(row);
+    const signature = JSON.stringify([name[row], phase, attempt[row], source[row], detail?.where, detail?.note, detail?.attempts.length]);
+    if (signature === this.drawnHead) return;
+    this.drawnHead = signature;
+    const attempts = Math.max(attempt[row], detail?.attempts.length ?? 0);
+    const facts = [
+      phaseWord(phase),
+      attempts > 1 ? `attempt ${attempt[row]} of ${attempts}` : '',
+      detail?.where ? `in ${detail.where}` : '',
+      source[row] === 'cache' ? 'from the cache' : source[row]
+    ];
+    this.head.replaceChildren(
+      phaseIcon(phase),
+      el('strong', {class: 'fnb-name'}, this.model.taskName(row)),
+      el('code', {class: 'fnb-action', title: `action ${name[row]}`}, name[row]),
+      el('span', {class: 'fnb-where'}, facts.filter(Boolean).join(' · ')),
+      this.closeButton()
+    );
+  }
+
+  private closeButton(): HTMLElement {
+    const cross = icon('fnb-cross', ['path', {d: 'M4 4l8 8M12 4l-8 8'}]);
+    return el(
+      'button',
+      {class: 'fnb-button fnb-quiet fnb-close', type: 'button', title: 'Close (Esc)', 'aria-label': 'Close', onclick: () => this.actions.close()},
+      cross
+    );
+  }
+
+  private updateTabs(tabs: Tab[], shown: Tab): void {
+    const signature = `${tabs.join()} ${shown}`;
+    if (signature === this.drawnTabs) return;
+    this.drawnTabs = signature;
+    const focused = this.tablist.contains(document.activeElement);
+    this.tablist.replaceChildren(
+      ...tabs.map(tab =>
+        el(
+          'button',
+          {
+            class: 'fnb-tab',
+            role: 'tab',
+            type: 'button',
+            'aria-selected': String(tab === shown),
+            'aria-controls': this.panel.id,
+            tabindex: tab === shown ? 0 : -1,
+            onclick: () => this.choose(tab)
+          },
+          tab
+        )
+      )
+    );
+    if (focused) this.tablist.querySelector<HTMLElement>('[aria-selected=true]')?.focus();
+  }
+
+  private choose(tab: Tab): void {
+    this.wanted = tab;
+    this.node.dispatchEvent(new CustomEvent('fnb-tab'));
+  }
+
+  private onTabKey(event: KeyboardEvent): void {
+    const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
+    if (step === 0) return;
+    const tabs = [...this.tablist.children].map(tab => tab.textContent as Tab);
+    const at = tabs.findIndex((_, k) => this.tablist.children[k].getAttribute('aria-selected') === 'true');
+    this.choose(tabs[(at + step + tabs.length) % tabs.length]);
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private updatePanel(row: number, detail: Detail | null, tab: Tab, waiting: boolean): void {
+    const signature = JSON.stringify([
+      this.model.doc.actions.name[row],
+      tab,
+      tab === 'Summary' ? [detail, waiting, this.model.doc.actions.error[row], this.model.phase(row)] : partOf(detail as Detail, tab)
+    ]);
+    if (signature === this.drawnPanel) return;
+    const sameTab = this.panel.dataset.shown === `${row} ${tab}`;
+    const scrolled = sameTab ? this.panel.scrollTop : 0;
+    this.drawnPanel = signature;
+    this.panel.dataset.shown = `${row} ${tab}`;
+    this.panel.classList.toggle('fnb-fill', tab === 'Logs' || tab === 'Report');
+    if (tab === 'Logs') {
+      this.logs.update(detail as Detail);
+      if (!this.panel.contains(this.logs.node)) this.panel.replaceChildren(this.logs.node);
+      return;
+    }
+    this.timing = el('div', {class: 'fnb-timing'});
+    const error = this.model.doc.actions.error[row];
+    this.panel.replaceChildren(tab === 'Summary' ? summary(detail, this.timing, error, waiting) : content(detail as Detail, tab));
+    this.panel.scrollTop = scrolled;
+  }
+
+  private timingWords(row: number, now: number): Child[] {
+    const {queued, start} = this.model.doc.actions;
+    const began = start[row];
+    const waited = Math.max(0, (began ?? (this.model.isTerminal(row) ? queued[row] : now)) - queued[row]);
+    const ran = this.model.durationOf(row, now);
+    const tone = phaseTone(this.model.phase(row));
+    return [
+      el('span', {class: 'fnb-muted'}, 'queued ', el('b', {}, duration(waited))),
+      el('span', {class: 'fnb-timebar'}, el('i', {style: `flex-grow:${waited}`}), el('i', {class: `fnb-tone-${tone}`, style: `flex-grow:${ran ?? 0}`})),
+      ran !== null && el('span', {class: 'fnb-muted'}, this.model.isTerminal(row) ? 'ran ' : 'running ', el('b', {}, duration(ran)))
+    ];
+  }
+}

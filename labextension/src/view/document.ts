@@ -1,0 +1,159 @@
+/**
+ * The run document and the messages, as docs/explorer.md defines them: what every surface draws.
+ * Mirrors flyte_nb/notebook/document.py; change both together.
+ */
+
+/** Flyte's phases in the order that the `phase` column indexes. */
+export const PHASES = [
+  'queued',
+  'waiting_for_resources',
+  'initializing',
+  'running',
+  'paused',
+  'succeeded',
+  'failed',
+  'aborted',
+  'timed_out',
+  'recovered'
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export enum Kind {
+  Task = 0,
+  Trace = 1,
+  Condition = 2
+}
+
+/** Columns of equal length, one entry an action; row 0 is the root and a parent stands before its children. */
+export interface Columns {
+  name: string[];
+  parent: number[];
+  task: number[];
+  kind: number[];
+  group: number[];
+  phase: number[];
+  queued: number[];
+  start: (number | null)[];
+  end: (number | null)[];
+  attempt: number[];
+  label: string[];
+  error: (string | null)[];
+  source: string[];
+}
+
+export interface RunError {
+  code: string;
+  kind: string;
+  message: string;
+  place: string;
+  /** The action that failed first. */
+  action: string;
+}
+
+/** What the header shows, and what a delta renews. */
+export interface Head {
+  phase: Phase;
+  duration_ms: number;
+  live: boolean;
+  counts: Partial<Record<Phase, number>>;
+  total: number;
+  note: string;
+  error: RunError | null;
+  labels: Record<string, string>;
+}
+
+export interface RunDocument extends Head {
+  version: number;
+  run: string;
+  task: string;
+  environment: string;
+  started_at: number;
+  notebook: string;
+  parent_run: string;
+  omitted: number;
+  tasks: string[];
+  groups: string[];
+  actions: Columns;
+  details: Record<string, Detail>;
+}
+
+export interface Preview {
+  kind: 'scalar' | 'text' | 'tree' | 'frame' | 'array' | 'image' | 'file' | 'dir' | 'model' | 'opaque';
+  text: string;
+  full?: string;
+  children?: [string, Preview][];
+  length?: number;
+  columns?: [string, string][];
+  rows?: string[][];
+  shape?: number[];
+  dtype?: string;
+  head?: string;
+  png?: string;
+  path?: string;
+  size_bytes?: number;
+  files?: number;
+}
+
+export interface Value {
+  name: string;
+  type: string;
+  preview: Preview;
+  digest: string;
+}
+
+export interface Attempt {
+  attempt: number;
+  phase: Phase;
+  start: number | null;
+  end: number | null;
+  error: string | null;
+}
+
+export interface Traceback {
+  code: string;
+  kind: string;
+  message: string;
+  place: string;
+  traceback: string;
+}
+
+/** `[milliseconds since the epoch, stream, text]`; the text of a `display` entry is a MIME bundle as JSON. */
+export type LogLine = [number, string, string];
+
+export interface Detail {
+  action: string;
+  task: string;
+  phase: Phase;
+  where: string;
+  attempts: Attempt[];
+  source: string;
+  note: string;
+  inputs: Value[] | null;
+  outputs: Value[] | null;
+  error: Traceback | null;
+  logs: LogLine[];
+  logs_omitted: number;
+  report: string | null;
+  code: {source: string; place: string; settings: Record<string, string>; digest: string} | null;
+  snippet: string;
+}
+
+export type ToKernel = {kind: 'hello'; run: string} | {kind: 'detail'; action: string} | {kind: 'abort'};
+
+export interface Delta {
+  kind: 'delta';
+  head: Head;
+  tasks: string[];
+  groups: string[];
+  rows: number[];
+  actions: Columns;
+}
+
+export type FromKernel = {kind: 'snapshot'; doc: RunDocument} | Delta | {kind: 'detail'; detail: Detail};
+
+/** The way to the kernel that owns the run; without one a document draws what it carries. */
+export interface Port {
+  send(message: ToKernel): void;
+  /** Returns the function that stops listening. */
+  onMessage(listener: (message: FromKernel) => void): () => void;
+}

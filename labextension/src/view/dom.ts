@@ -1,0 +1,62 @@
+/** Making elements. Text enters the page as text nodes only: nothing here parses HTML. */
+
+export type Child = Node | string | null | undefined | false;
+type Attributes = Record<string, string | number | boolean | null | undefined | ((event: never) => void)>;
+
+/** `el('button', {class: 'fnb-x', onclick: f}, 'text', child)`: functions listen, null and false attributes are left out. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') element.addEventListener(name.slice(2), value as EventListener);
+    else if (value !== null && value !== undefined && value !== false) {
+      element.setAttribute(name, value === true ? '' : String(value));
+    }
+  }
+  element.append(...present(children));
+  return element;
+}
+
+/** The children that are there: what a condition left out is null, undefined or false. */
+export function present(children: Child[]): (Node | string)[] {
+  return children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false);
+}
+
+/** An icon of 16 by 16 units; each shape is an SVG tag with its attributes. */
+export function icon(name: string, ...shapes: [string, Record<string, string | number>][]): SVGSVGElement {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 16 16');
+  svg.setAttribute('class', `fnb-icon ${name}`);
+  svg.setAttribute('aria-hidden', 'true');
+  for (const [tag, attributes] of shapes) {
+    const shape = document.createElementNS('http://www.w3.org/2000/svg', tag);
+    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, String(value));
+    svg.append(shape);
+  }
+  return svg;
+}
+
+export const chevron = () => icon('fnb-chevron', ['path', {d: 'M6 4l4 4-4 4'}]);
+const copyIcon = () =>
+  icon('fnb-copy', ['rect', {x: 5.5, y: 5.5, width: 8, height: 8, rx: 1.5}], ['path', {d: 'M10.5 3.2v-.7H4A1.5 1.5 0 0 0 2.5 4v6.5h.7'}]);
+
+/** A button that copies a text and says that it did. */
+export function copyButton(text: () => string, title: string): HTMLButtonElement {
+  const button = el('button', {class: 'fnb-button fnb-quiet', type: 'button', title, 'aria-label': title}, copyIcon());
+  button.addEventListener('click', () => {
+    void navigator.clipboard.writeText(text()).then(
+      () => say(button, 'Copied'),
+      () => say(button, 'Not allowed to copy')
+    );
+  });
+  return button;
+}
+
+function say(button: HTMLButtonElement, words: string): void {
+  const before = [...button.childNodes];
+  button.replaceChildren(words);
+  window.setTimeout(() => button.replaceChildren(...before), 1200);
+}

@@ -1,0 +1,385 @@
+/**
+ * The run explorer: header, toolbar, tree or timeline, and the detail of the selected action, over one model.
+ *
+ *     kernel --Port--> RunModel --> Outline --> Tree | Timeline        one paint a frame, whatever arrives
+ *                         \-------------------> Header, Toolbar, DetailPane
+ */
+import type {FromKernel, Port, RunDocument} from './document.js';
+import {DetailPane} from './detail.js';
+import {Divider} from './divider.js';
+import {el} from './dom.js';
+import {Header} from './header.js';
+import {RunModel} from './model.js';
+import {Outline} from './outline.js';
+import type {Tab} from './panels.js';
+import {phaseWord} from './phases.js';
+import {Timeline} from './timeline.js';
+import {Toolbar, type ViewName} from './toolbar.js';
+import {Tree} from './tree.js';
+
+/** Below this width the detail stands under the tree and opens on demand. */
+const NARROW_PIXELS = 640;
+/** Bars of running actions grow this often; once a second for those who prefer reduced motion. */
+const GROWTH_MS = 100;
+const REDUCED_GROWTH_MS = 1000;
+/** The detail of a selected running action is asked for again this often: its output grows. */
+const DETAIL_POLL_MS = 1000;
+const NOTHING = Number.MIN_SAFE_INTEGER;
+
+export class Explorer {
+  readonly node = el('div', {class: 'fnb-root'});
+  private readonly model: RunModel;
+  private readonly outline: Outline;
+  private readonly header: Header;
+  private readonly toolbar: Toolbar;
+  private readonly tree: Tree;
+  private readonly timeline: Timeline;
+  private readonly detail: DetailPane;
+  private readonly body: HTMLElement;
+  private readonly views: HTMLElement;
+  private readonly announcer = el('div', {class: 'fnb-sr', role: 'status', 'aria-live': 'polite'});
+  private readonly teardown: (() => void)[] = [];
+  private view: ViewName = 'tree';
+  /** The selected action's row or fan-out's item; a row is kept by name across reloads. */
+  private selected = NOTHING;
+  private chosen = false;
+  private detailOpen = true;
+  private port: Port | null = null;
+  private detach: () => void = () => undefined;
+  /** Whether the kernel has answered: only then does the clock run. */
+  private connected = false;
+  private asked = '';
+  private headAt = performance.now();
+  private outlined = -1;
+  private announced = '';
+  private frame = 0;
+  private timer = 0;
+  private polled = 0;
+
+  constructor(doc: RunDocument) {
+    const select = (item: number) => this.select(item, true);
+    const toggle = (index: number) => this.toggle(index);
+    this.model = new RunModel(doc);
+    this.outline = new Outline(this.model);
+    this.header = new Header(this.model, {
+      abort: () => this.port?.send({kind: 'abort'}),
+      showAction: action => this.reveal(this.model.rowOf(action))
+    });
+    this.toolbar = new Toolbar(this.model, this.outline, {
+      showView: view => this.showView(view),
+      filterChanged: () => this.repaint(),
+      leaveFilter: () => this.current.focusable.focus()
+    });
+    this.tree = new Tree(this.model, this.outline, {select, toggle}, () => this.repaint());
+    this.timeline = new Timeline(this.model, this.outline, {select, toggle}, () => this.repaint());
+    this.detail = new DetailPane(this.model, {
+      select: row => this.reveal(row),
+      close: () => this.closeDetail()
+    });
+    this.detail.node.addEventListener('fnb-tab', () => this.repaint());
+    this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node);
+    this.body = el('div', {class: 'fnb-body'});
+    this.body.append(this.views, new Divider(this.body).node, this.detail.node);
+    this.node.append(this.header.node, this.toolbar.node, this.body, this.announcer);
+    this.node.addEventListener('keydown', event => this.onKey(event));
+    this.detailOpen = this.node.isConnected ? !this.isNarrow : true;
+    this.watch();
+    this.selectByDefault();
+    this.schedule();
+    this.repaint();
+  }
+
+  get run(): string {
+    return this.model.doc.run;
+  }
+
+  /** Shows a newer document of the same or another run; what the kernel told meanwhile is not taken back. */
+  update(doc: RunDocument): void {
+    const sameRun = doc.run === this.run;
+    if (sameRun && this.connected && doc.live) return;
+    if (sameRun && doc.actions.name.length < this.model.size) this.model.conclude(doc);
+    else this.load(doc);
+    this.afterData();
+  }
+
+  /** Connects to the kernel, or with null says that it is gone. */
+  attach(port: Port | null): void {
+    this.detach();
+    this.detach = () => undefined;
+    this.port = port;
+    this.connected = false;
+    this.asked = '';
+    if (port) {
+      this.detach = port.onMessage(message => this.receive(message));
+      if (this.model.doc.live) port.send({kind: 'hello', run: this.run});
+      if (this.chosen) this.askDetail();
+    }
+    this.schedule();
+    this.repaint();
+  }
+
+  dispose(): void {
+    this.detach();
+    this.teardown.forEach(end => end());
+    cancelAnimationFrame(this.frame);
+    window.clearInterval(this.timer);
+    this.node.remove();
+  }
+
+  private receive(message: FromKernel): void {
+    this.connected = true;
+    if (message.kind === 'snapshot') this.load(message.doc);
+    else if (message.kind === 'delta') this.model.applyDelta(message);
+    else if (message.kind === 'detail') {
+      this.model.details.set(message.detail.action, message.detail);
+      if (message.detail.action === this.asked) this.asked = '';
+      this.model.version++;
+    } else return;
+    this.afterData(message.kind !== 'detail');
+  }
+
+  private load(doc: RunDocument): void {
+    const name = this.selected >= 0 ? this.model.doc.actions.name[this.selected] : '';
+    if (doc.run !== this.run) this.chosen = false;
+    this.model.load(doc);
+    const row = this.model.rowOf(name);
+    this.selected = row >= 0 ? row : NOTHING;
+  }
+
+  private afterData(renewsHead = true): void {
+    if (renewsHead) this.headAt = performance.now();
+    if (!this.chosen) this.selectByDefault();
+    this.schedule();
+    this.repaint();
+  }
+
+  /** Until the reader chooses: the action that failed first, else the root. */
+  private selectByDefault(): void {
+    if (this.model.size === 0) return;
+    const failed = this.model.doc.error ? this.model.rowOf(this.model.doc.error.action) : -1;
+    const row = failed >= 0 && !this.model.doc.live ? failed : 0;
+    if (row === this.selected) return;
+    this.selected = row;
+    this.outline.refresh();
+    const at = this.outline.reveal(row);
+    requestAnimationFrame(() => this.current.scrollTo(at));
+    this.askDetail();
+  }
+
+  /** Milliseconds since the run's start. */
+  private get now(): number {
+    const {live, duration_ms: known} = this.model.doc;
+    return live && this.connected ? known + performance.now() - this.headAt : known;
+  }
+
+  private get current(): Tree | Timeline {
+    return this.view === 'tree' ? this.tree : this.timeline;
+  }
+
+  private get isNarrow(): boolean {
+    return this.node.clientWidth > 0 && this.node.clientWidth < NARROW_PIXELS;
+  }
+
+  /** Any number of changes, one paint in the next frame. */
+  private repaint(): void {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      try {
+        this.paint();
+      } catch (error) {
+        this.showFault(error);
+      }
+    });
+  }
+
+  private paint(): void {
+    const {doc, version} = this.model;
+    const {now} = this;
+    if (this.outlined !== version) {
+      this.outlined = version;
+      this.outline.refresh();
+    }
+    this.node.dataset.run = doc.run;
+    this.node.classList.toggle('fnb-live', doc.live && this.connected);
+    this.body.classList.toggle('fnb-detailed', this.detailOpen && this.selected !== NOTHING);
+    this.tree.node.hidden = this.view !== 'tree';
+    this.timeline.node.hidden = this.view !== 'timeline';
+    this.header.update(now, this.connected);
+    this.toolbar.update(this.view);
+    this.current.update(this.selected, now);
+    if (this.selected !== NOTHING) this.detail.update(this.selected, now, this.port !== null && this.asked !== '');
+    const words = `Run ${doc.run} ${phaseWord(doc.phase)}`;
+    if (this.announced !== words) this.announcer.textContent = this.announced = words;
+  }
+
+  /** A fault of the explorer is shown in the explorer. */
+  private showFault(error: unknown): void {
+    const words = error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error);
+    this.body.replaceChildren(el('pre', {class: 'fnb-fault'}, `The explorer could not draw this run.\n${words}`));
+  }
+
+  private select(item: number, byReader: boolean): void {
+    if (byReader) {
+      this.chosen = true;
+      this.detailOpen = true;
+    }
+    this.selected = item;
+    this.askDetail();
+    this.repaint();
+  }
+
+  private reveal(row: number): void {
+    if (row < 0) return;
+    this.outline.refresh();
+    const at = this.outline.reveal(row);
+    this.select(row, true);
+    // The line may be new: scroll once the tree has its height.
+    this.repaint();
+    requestAnimationFrame(() => this.current.scrollTo(at));
+  }
+
+  private toggle(index: number): void {
+    this.outline.toggle(index);
+    this.repaint();
+  }
+
+  private showView(view: ViewName): void {
+    this.view = view;
+    this.repaint();
+  }
+
+  private closeDetail(): void {
+    this.detailOpen = false;
+    this.current.focusable.focus();
+    this.repaint();
+  }
+
+  private askDetail(): void {
+    if (this.selected < 0 || !this.port) return;
+    const action = this.model.doc.actions.name[this.selected];
+    const known = this.model.details.get(action);
+    if (known && known.phase === this.model.phase(this.selected) && this.model.isTerminal(this.selected)) return;
+    this.asked = action;
+    this.polled = performance.now();
+    this.port.send({kind: 'detail', action});
+  }
+
+  /** The clock of a live run: growing bars, and the growing output of the selected action. */
+  private schedule(): void {
+    const wanted = this.model.doc.live && this.connected;
+    if (!wanted) window.clearInterval(this.timer);
+    if (!wanted) this.timer = 0;
+    else this.timer ||= window.setInterval(() => this.tick(), reducedMotion() ? REDUCED_GROWTH_MS : GROWTH_MS);
+  }
+
+  private tick(): void {
+    if (document.visibilityState === 'hidden') return;
+    const due = performance.now() - this.polled >= DETAIL_POLL_MS;
+    if (due && this.selected >= 0 && this.detailOpen && !this.model.isTerminal(this.selected)) this.askDetail();
+    this.repaint();
+  }
+
+  private watch(): void {
+    let narrow: boolean | null = null;
+    const sized = new ResizeObserver(() => {
+      if (this.node.clientWidth > 0 && narrow !== this.isNarrow) {
+        narrow = this.isNarrow;
+        this.node.classList.toggle('fnb-narrow', narrow);
+        this.detailOpen = !narrow;
+      }
+      this.repaint();
+    });
+    sized.observe(this.node);
+    sized.observe(this.views);
+    // The canvas does not restyle itself when the theme changes.
+    const themed = new MutationObserver(() => this.repaint());
+    themed.observe(document.body, {attributes: true});
+    this.teardown.push(
+      () => sized.disconnect(),
+      () => themed.disconnect()
+    );
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, textarea')) return;
+    const inDetail = this.detail.node.contains(target);
+    const act = this.shortcut(event.key) ?? (inDetail ? this.detailKey(event.key) : this.treeKey(event.key, target));
+    if (!act) return;
+    act();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private shortcut(key: string): (() => void) | undefined {
+    const keys: Record<string, () => void> = {
+      '/': () => this.toolbar.focusFilter(),
+      l: () => this.showTab('Logs'),
+      e: () => this.reveal(this.outline.nextError(this.selected))
+    };
+    return keys[key];
+  }
+
+  private detailKey(key: string): (() => void) | undefined {
+    if (key !== 'Escape') return undefined;
+    return () => (this.isNarrow ? this.closeDetail() : this.current.focusable.focus());
+  }
+
+  private treeKey(key: string, target: HTMLElement): (() => void) | undefined {
+    if (target !== this.current.focusable) return undefined;
+    const at = this.outline.position(this.selected);
+    const line = this.outline.lines[at];
+    const keys: Record<string, () => void> = {
+      ArrowDown: () => this.walk(at + 1),
+      ArrowUp: () => this.walk(Math.max(0, at - 1)),
+      PageDown: () => this.walk(at + this.current.page),
+      PageUp: () => this.walk(Math.max(0, at - this.current.page)),
+      Home: () => this.walk(0),
+      End: () => this.walk(this.outline.lines.length - 1),
+      ArrowRight: () => (line?.open === false ? this.toggle(at) : line?.open && this.walk(at + 1)),
+      ArrowLeft: () => (line?.open && !this.outline.isFiltered ? this.toggle(at) : this.walk(this.outline.parent(at))),
+      ' ': () => this.toggle(at),
+      Enter: () => this.enter(),
+      Escape: () => this.back()
+    };
+    if (this.view === 'timeline') {
+      Object.assign(keys, {
+        '+': () => this.timeline.zoom(1.5),
+        '=': () => this.timeline.zoom(1.5),
+        '-': () => this.timeline.zoom(1 / 1.5),
+        '0': () => this.timeline.showAll()
+      });
+    }
+    return keys[key];
+  }
+
+  private walk(index: number): void {
+    const at = Math.min(index, this.outline.lines.length - 1);
+    if (at < 0) return;
+    this.chosen = true;
+    this.select(this.outline.lines[at].item, false);
+    this.current.scrollTo(at);
+  }
+
+  private enter(): void {
+    this.detailOpen = true;
+    this.repaint();
+    requestAnimationFrame(() => this.detail.focus());
+  }
+
+  private back(): void {
+    if (this.outline.isFiltered) this.outline.setFilter({text: '', phase: null});
+    else if (this.isNarrow) this.detailOpen = false;
+    this.repaint();
+  }
+
+  private showTab(tab: Tab): void {
+    this.detail.showTab(tab);
+    this.detailOpen = true;
+    this.repaint();
+  }
+}
+
+function reducedMotion(): boolean {
+  return window.matchMedia('(prefers-reduced-motion: reduce)').matches;
+}

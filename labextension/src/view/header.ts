@@ -1,0 +1,171 @@
+/** The head of the explorer: did it work, how long did it take, what failed first and where. */
+import {PHASES, type Phase, type RunDocument} from './document.js';
+import {copyButton, el, present, type Child} from './dom.js';
+import {count, duration, moment, plural} from './format.js';
+import type {RunModel} from './model.js';
+import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+
+/** Estimates of what is left are shown once this many actions have ended and this much time has passed. */
+const ESTIMATE_AFTER_ACTIONS = 5;
+const ESTIMATE_AFTER_MS = 2000;
+
+export interface HeaderActions {
+  abort(): void;
+  showAction(action: string): void;
+}
+
+export class Header {
+  readonly node = el('header', {class: 'fnb-header'});
+  private readonly line = el('div', {class: 'fnb-headline'});
+  private readonly time = el('span', {class: 'fnb-time', title: 'duration'});
+  private readonly progress = el('div', {class: 'fnb-progress'});
+  private readonly notes = el('div', {class: 'fnb-notes'});
+  private drawn = '';
+  private aborting = false;
+
+  constructor(
+    private readonly model: RunModel,
+    private readonly actions: HeaderActions
+  ) {
+    this.node.append(this.line, this.progress, this.notes);
+  }
+
+  /** Draws what changed; `now` is in milliseconds since the run's start. */
+  update(now: number, connected: boolean): void {
+    const {doc} = this.model;
+    if (!doc.live) this.aborting = false;
+    const {phase, counts, total, note, error, labels} = doc;
+    const signature = JSON.stringify([phase, counts, total, note, error, labels, doc.live, connected, this.aborting]);
+    if (signature !== this.drawn) {
+      this.drawn = signature;
+      this.line.replaceChildren(...this.headline(connected));
+      this.notes.replaceChildren(...present(this.noteLines(connected)));
+      this.progress.replaceChildren(...(doc.live ? [bar(doc), el('span', {class: 'fnb-rate'})] : []));
+    }
+    this.time.textContent = duration(now);
+    if (doc.live) (this.progress.lastElementChild as HTMLElement).textContent = rate(doc, now);
+  }
+
+  private headline(connected: boolean): Node[] {
+    const {doc} = this.model;
+    const cached = this.model.doc.actions.source.reduce((n, source) => n + (source === 'cache' ? 1 : 0), 0);
+    const facts: Child[] = [
+      this.time,
+      el('span', {}, plural(doc.total, 'action')),
+      cached > 0 && el('span', {}, `${count(cached)} cached`),
+      doc.environment !== '' && el('span', {title: 'environment'}, doc.environment),
+      el('span', {title: 'started', class: 'fnb-started'}, moment(doc.started_at)),
+      doc.parent_run !== '' && el('span', {title: 'the run that started this one'}, `of ${doc.parent_run}`),
+      ...Object.entries(doc.labels).map(([k, v]) => el('span', {class: 'fnb-chip', title: 'label'}, `${k}=${v}`))
+    ];
+    return [
+      el(
+        'div',
+        {class: 'fnb-identity'},
+        el('span', {class: `fnb-badge fnb-tone-${phaseTone(doc.phase)}`}, phaseIcon(doc.phase), phaseWord(doc.phase)),
+        el('strong', {class: 'fnb-title', title: doc.task}, this.model.shortTask(doc.task)),
+        el('code', {class: 'fnb-run', title: 'run'}, doc.run),
+        el('span', {class: 'fnb-facts'}, ...facts)
+      ),
+      el('span', {class: 'fnb-tools'}, ...this.tools(connected))
+    ];
+  }
+
+  private tools(connected: boolean): Child[] {
+    const {doc} = this.model;
+    return [
+      copyButton(() => `flyte_nb.remote.Run.get(${JSON.stringify(doc.run)})`, 'Copy the Python that gets this run'),
+      doc.live &&
+        connected &&
+        el(
+          'button',
+          {
+            class: 'fnb-button',
+            type: 'button',
+            disabled: this.aborting,
+            title: 'Abort the run',
+            onclick: () => {
+              this.aborting = true;
+              this.actions.abort();
+            }
+          },
+          this.aborting ? 'Aborting…' : 'Abort'
+        )
+    ];
+  }
+
+  private noteLines(connected: boolean): Child[] {
+    const {doc} = this.model;
+    const {error} = doc;
+    const lines: Child[] = [];
+    if (error) {
+      const row = this.model.rowOf(error.action);
+      const where = [row >= 0 ? `in ${this.model.taskName(row)}` : '', error.place].filter(Boolean).join(', ');
+      lines.push(
+        el(
+          'button',
+          {
+            class: 'fnb-note fnb-note-error',
+            type: 'button',
+            title: 'Show the action that failed first',
+            onclick: () => this.actions.showAction(error.action)
+          },
+          phaseIcon('failed'),
+          el('code', {class: 'fnb-message'}, [error.code, oneLine(error.message)].filter(Boolean).join(': ')),
+          where !== '' && el('span', {class: 'fnb-place'}, where)
+        )
+      );
+    }
+    if (doc.note) lines.push(el('div', {class: 'fnb-note'}, doc.note));
+    if (doc.live && !connected) lines.push(el('div', {class: 'fnb-note'}, 'As last saved: not connected to the kernel that runs it.'));
+    if (doc.omitted > 0) {
+      lines.push(el('div', {class: 'fnb-note'}, `${plural(doc.omitted, 'action')} not shown; the run's record has them all.`));
+    }
+    return lines;
+  }
+}
+
+/** A bar whose segments are the phases of all actions, the ended ones first. */
+function bar(doc: RunDocument): HTMLElement {
+  const order: Phase[] = ['succeeded', 'recovered', 'failed', 'timed_out', 'aborted', 'running', 'paused', 'initializing'];
+  const segments = order
+    .filter(phase => (doc.counts[phase] ?? 0) > 0)
+    .map(phase => {
+      const n = doc.counts[phase] as number;
+      return el('i', {
+        class: `fnb-tone-${phaseTone(phase)}`,
+        style: `flex-grow:${n}`,
+        title: `${count(n)} ${phaseWord(phase)}`
+      });
+    });
+  const waiting = Math.max(0, doc.total - order.reduce((n, phase) => n + (doc.counts[phase] ?? 0), 0));
+  return el(
+    'div',
+    {class: 'fnb-segments', role: 'progressbar', 'aria-valuenow': ended(doc), 'aria-valuemax': doc.total, 'aria-label': 'ended'},
+    ...segments,
+    el('i', {style: `flex-grow:${waiting}`})
+  );
+}
+
+/** `9 of 11 · 3.2/s · about 1 s left`; the root ends last and is not counted. */
+function rate(doc: RunDocument, now: number): string {
+  const total = Math.max(0, doc.total - 1);
+  const done = Math.min(total, ended(doc));
+  const words = [`${count(done)} of ${count(total)}`];
+  if (done >= ESTIMATE_AFTER_ACTIONS && now >= ESTIMATE_AFTER_MS) {
+    const perSecond = done / (now / 1000);
+    words.push(`${perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond))}/s`);
+    const left = ((total - done) / perSecond) * 1000;
+    if (left >= 500) words.push(`about ${duration(Math.round(left / 1000) * 1000 || 1000)} left`);
+  }
+  return total === 0 ? '' : words.join(' · ');
+}
+
+function ended(doc: RunDocument): number {
+  const first = PHASES.indexOf('succeeded');
+  return PHASES.slice(first).reduce((n, phase) => n + (doc.counts[phase] ?? 0), 0);
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}

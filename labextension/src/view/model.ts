@@ -1,0 +1,258 @@
+/**
+ * The run as the explorer holds it: the document's columns, grown in place by deltas, and two indexes over them.
+ *
+ *     document --load--> columns --applyDelta--> columns
+ *                           \--> children of a row
+ *                            \-> fan-outs: siblings with the same parent, task and group
+ *
+ * Rows are numbers. Applying a delta costs its own length, whatever the length of the run. Pure: no DOM.
+ */
+import {
+  PHASES,
+  type Columns,
+  type Delta,
+  type Detail,
+  type Head,
+  type Phase,
+  type RunDocument
+} from './document.js';
+
+/** More siblings than this fold into one row. */
+export const FOLD_ABOVE = 20;
+
+export interface FanOut {
+  id: number;
+  parent: number;
+  task: number;
+  group: number;
+  rows: number[];
+  /** How many of its actions are in each phase, by index into PHASES. */
+  counts: number[];
+}
+
+/** What a fan-out did over time: how many of its actions ran in each bin, and whether one failed there. */
+export interface Heat {
+  running: number[];
+  failed: boolean[];
+  most: number;
+}
+
+const QUEUED = PHASES.indexOf('queued');
+const RUNNING = PHASES.indexOf('running');
+const FIRST_TERMINAL = PHASES.indexOf('succeeded');
+const UNSUCCESSFUL: ReadonlySet<number> = new Set(
+  (['failed', 'timed_out', 'aborted'] as Phase[]).map(phase => PHASES.indexOf(phase))
+);
+
+export class RunModel {
+  /** Rises with every change. */
+  version = 0;
+  /** Rises when rows may have been renumbered and when the run ends: what was sorted by row or phase is due again. */
+  epoch = 0;
+  details = new Map<string, Detail>();
+  fanOuts: FanOut[] = [];
+  private children: (number[] | undefined)[] = [];
+  private fanOutOf: number[] = [];
+  private fanOutIds = new Map<string, number>();
+  private rowOfName = new Map<string, number>();
+
+  /** The document: its `actions`, `tasks`, `groups` are copies that this model owns and grows. */
+  doc: RunDocument;
+  private latest = 0;
+
+  constructor(doc: RunDocument) {
+    this.doc = doc;
+    this.load(doc);
+  }
+
+  /** Replaces everything; details already fetched stay unless the document brings newer ones. */
+  load(doc: RunDocument): void {
+    if (this.doc.run !== doc.run) this.details.clear();
+    this.doc = {
+      ...doc,
+      tasks: [...doc.tasks],
+      groups: [...doc.groups],
+      actions: Object.fromEntries(Object.entries(doc.actions).map(([k, column]) => [k, [...column]])) as unknown as Columns
+    };
+    this.fanOuts = [];
+    this.children = [];
+    this.fanOutOf = [];
+    this.fanOutIds.clear();
+    this.rowOfName.clear();
+    this.latest = 0;
+    for (let row = 0; row < this.size; row++) this.index(row);
+    this.addDetails(doc.details);
+    this.version++;
+    this.epoch++;
+  }
+
+  /** Takes the head and the details of a document that carries fewer actions than are already here. */
+  conclude(doc: RunDocument): void {
+    this.setHead(doc);
+    this.addDetails(doc.details);
+    this.version++;
+  }
+
+  applyDelta(delta: Delta): void {
+    this.setHead(delta.head);
+    this.doc.tasks.push(...delta.tasks);
+    this.doc.groups.push(...delta.groups);
+    const columns = this.doc.actions as unknown as Record<string, unknown[]>;
+    const changes = delta.actions as unknown as Record<string, unknown[]>;
+    delta.rows.forEach((row, k) => {
+      const known = row < this.size && this.doc.actions.name[row] !== undefined;
+      const before = known ? this.doc.actions.phase[row] : -1;
+      for (const column in columns) columns[column][row] = changes[column][k];
+      if (known) this.recount(row, before);
+      else this.index(row);
+    });
+    this.version++;
+  }
+
+  get size(): number {
+    return this.doc.actions.name.length;
+  }
+
+  childrenOf(row: number): readonly number[] {
+    return this.children[row] ?? [];
+  }
+
+  fanOut(row: number): FanOut {
+    return this.fanOuts[this.fanOutOf[row]];
+  }
+
+  isFolded(fanOut: FanOut): boolean {
+    return fanOut.rows.length > FOLD_ABOVE;
+  }
+
+  rowOf(action: string): number {
+    return this.rowOfName.get(action) ?? -1;
+  }
+
+  phase(row: number): Phase {
+    return PHASES[this.doc.actions.phase[row]];
+  }
+
+  isTerminal(row: number): boolean {
+    return this.doc.actions.phase[row] >= FIRST_TERMINAL;
+  }
+
+  isUnsuccessful(row: number): boolean {
+    return UNSUCCESSFUL.has(this.doc.actions.phase[row]);
+  }
+
+  /** The task as a reader of this run needs it: without the environment where that is the run's own. */
+  taskName(row: number): string {
+    return this.shortTask(this.doc.tasks[this.doc.actions.task[row]] ?? '');
+  }
+
+  shortTask(task: string): string {
+    const own = `${this.doc.environment}.`;
+    return this.doc.environment && task.startsWith(own) && task.length > own.length ? task.slice(own.length) : task;
+  }
+
+  groupName(row: number): string {
+    return this.doc.groups[this.doc.actions.group[row]] ?? '';
+  }
+
+  /** Milliseconds from start to end, or to `now` while it runs; null before it started. */
+  durationOf(row: number, now: number): number | null {
+    const {start, end} = this.doc.actions;
+    const from = start[row];
+    if (from === null) return null;
+    const to = end[row];
+    if (to !== null) return to - from;
+    return this.isTerminal(row) ? null : Math.max(0, now - from);
+  }
+
+  /** Where the common time axis ends. */
+  span(now: number): number {
+    return Math.max(1, now, this.latest);
+  }
+
+  /** From the first queued to the last end (or `now`) of a fan-out, in milliseconds since the run's start. */
+  extent(fanOut: FanOut, now: number): [number, number] {
+    let from = Infinity;
+    let to = 0;
+    for (const row of fanOut.rows) {
+      from = Math.min(from, this.doc.actions.queued[row]);
+      to = Math.max(to, this.doc.actions.end[row] ?? (this.isTerminal(row) ? 0 : now));
+    }
+    return [from, Math.max(from, to)];
+  }
+
+  heat(fanOut: FanOut, from: number, to: number, bins: number, now: number): Heat {
+    const {start, end} = this.doc.actions;
+    const change = new Array<number>(bins + 1).fill(0);
+    const failed = new Array<boolean>(bins).fill(false);
+    const scale = bins / Math.max(1e-9, to - from);
+    const binAt = (instant: number) => Math.floor((instant - from) * scale);
+    for (const row of fanOut.rows) {
+      const began = start[row];
+      if (began === null) continue;
+      const ended = end[row] ?? (this.isTerminal(row) ? began : now);
+      const first = binAt(began);
+      const last = binAt(ended);
+      if (last < 0 || first >= bins) continue;
+      change[Math.max(0, first)]++;
+      if (last + 1 <= bins) change[last + 1]--;
+      if (this.isUnsuccessful(row) && last < bins) failed[Math.max(0, last)] = true;
+    }
+    const running: number[] = [];
+    let active = 0;
+    for (let bin = 0; bin < bins; bin++) running.push((active += change[bin]));
+    return {running, failed, most: Math.max(1, ...running)};
+  }
+
+  /** Rows of a fan-out: unsuccessful first, then running, waiting, and the rest; in call order within each. */
+  byUrgency(rows: readonly number[]): number[] {
+    const ranks: number[][] = [[], [], [], []];
+    for (const row of rows) {
+      const phase = this.doc.actions.phase[row];
+      const rank = UNSUCCESSFUL.has(phase) ? 0 : phase === RUNNING ? 1 : phase < FIRST_TERMINAL ? 2 : 3;
+      ranks[rank].push(row);
+    }
+    return ranks.flat();
+  }
+
+  private setHead(head: Head): void {
+    if (this.doc.live !== head.live) this.epoch++;
+    const {phase, duration_ms, live, counts, total, note, error, labels} = head;
+    Object.assign(this.doc, {phase, duration_ms, live, counts, total, note, error, labels});
+  }
+
+  private addDetails(details: Record<string, Detail>): void {
+    for (const [action, detail] of Object.entries(details)) this.details.set(action, detail);
+  }
+
+  /** Enters a new row into the indexes. */
+  private index(row: number): void {
+    const {name, parent, task, group, phase} = this.doc.actions;
+    this.rowOfName.set(name[row], row);
+    if (parent[row] >= 0) (this.children[parent[row]] ??= []).push(row);
+    const key = `${parent[row]}/${task[row]}/${group[row]}`;
+    let id = this.fanOutIds.get(key);
+    if (id === undefined) {
+      id = this.fanOuts.length;
+      this.fanOutIds.set(key, id);
+      const counts = new Array<number>(PHASES.length).fill(0);
+      this.fanOuts.push({id, parent: parent[row], task: task[row], group: group[row], rows: [], counts});
+    }
+    this.fanOutOf[row] = id;
+    this.fanOuts[id].rows.push(row);
+    this.fanOuts[id].counts[phase[row] ?? QUEUED]++;
+    this.noteEnd(row);
+  }
+
+  private recount(row: number, before: number): void {
+    const {counts} = this.fanOut(row);
+    counts[before]--;
+    counts[this.doc.actions.phase[row]]++;
+    this.noteEnd(row);
+  }
+
+  private noteEnd(row: number): void {
+    const end = this.doc.actions.end[row];
+    if (end !== null && end > this.latest) this.latest = end;
+  }
+}

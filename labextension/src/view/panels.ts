@@ -1,0 +1,122 @@
+/** The content of the tabs: each a function from a detail to elements. */
+import type {Attempt, Detail, Traceback} from './document.js';
+import {copyButton, el} from './dom.js';
+import {duration} from './format.js';
+import {ansi} from './logs.js';
+import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+import {tokenize} from './python.js';
+import {valueList, valueTable} from './values.js';
+
+export const TABS = ['Summary', 'Inputs', 'Outputs', 'Logs', 'Report', 'Task', 'Error'] as const;
+export type Tab = (typeof TABS)[number];
+
+export function hasContent(detail: Detail, tab: Tab): boolean {
+  const part = partOf(detail, tab);
+  return Array.isArray(part) ? part.length > 0 : Boolean(part);
+}
+
+/** What a tab shows; it is drawn again when this changed. */
+export function partOf(detail: Detail, tab: Tab): unknown {
+  switch (tab) {
+    case 'Inputs':
+      return detail.inputs;
+    case 'Outputs':
+      return detail.outputs;
+    case 'Logs':
+      return detail.logs;
+    case 'Report':
+      return detail.report;
+    case 'Task':
+      return detail.code;
+    case 'Error':
+      return detail.error;
+    case 'Summary':
+      return detail;
+  }
+}
+
+export function content(detail: Detail, tab: Tab): HTMLElement {
+  if (tab === 'Inputs') return valueList(detail.inputs ?? []);
+  if (tab === 'Outputs') return valueList(detail.outputs ?? []);
+  if (tab === 'Report') return report(detail.report ?? '');
+  if (tab === 'Error' && detail.error) return errorTab(detail.error);
+  return codeTab(detail);
+}
+
+/** What there is to say at a glance; `error` is the action's own line, for as long as there is no detail. */
+export function summary(detail: Detail | null, timing: HTMLElement, error: string | null, waiting: boolean): HTMLElement {
+  if (!detail) {
+    const words = waiting ? 'Loading…' : 'Inputs, outputs and logs of this action were not saved here.';
+    const line = error !== null && el('div', {class: 'fnb-errorbox'}, el('code', {}, error));
+    return el('div', {class: 'fnb-summary'}, timing, line, el('p', {class: 'fnb-muted'}, words));
+  }
+  return el(
+    'div',
+    {class: 'fnb-summary'},
+    timing,
+    detail.error ? errorBox(detail.error) : null,
+    detail.note !== '' && el('p', {class: 'fnb-muted'}, detail.note),
+    detail.attempts.length > 1 && section('Attempts', attemptTable(detail.attempts)),
+    detail.inputs?.length ? section('Inputs', valueTable(detail.inputs)) : null,
+    detail.outputs?.length ? section('Outputs', valueTable(detail.outputs)) : null,
+    detail.snippet !== '' && section('In Python', snippet(detail.snippet))
+  );
+}
+
+/** User HTML is shown only here: a frame without scripts, forms, origin or access to the page. */
+function report(html: string): HTMLElement {
+  const frame = el('iframe', {class: 'fnb-report', sandbox: '', title: 'Report', referrerpolicy: 'no-referrer'});
+  frame.srcdoc = html;
+  return frame;
+}
+
+function errorBox({code, message, place}: Traceback): HTMLElement {
+  return el(
+    'div',
+    {class: 'fnb-errorbox'},
+    el('code', {}, [code, message].filter(Boolean).join(': ')),
+    place !== '' && el('div', {class: 'fnb-place'}, place)
+  );
+}
+
+function errorTab(error: Traceback): HTMLElement {
+  const text = error.traceback || error.message;
+  const trace = el('pre', {class: 'fnb-traceback'}, ...ansi(text));
+  const facts = error.kind === '' ? null : el('span', {class: 'fnb-muted'}, `${error.kind} error`);
+  const bar = el('div', {class: 'fnb-logbar'}, facts, copyButton(() => text, 'Copy the traceback'));
+  return el('div', {class: 'fnb-summary'}, errorBox(error), bar, trace);
+}
+
+function codeTab({code}: Detail): HTMLElement {
+  if (!code) return el('div');
+  const facts = [...(code.place ? [['place', code.place]] : []), ...Object.entries(code.settings), ...(code.digest ? [['digest', code.digest]] : [])];
+  const source = tokenize(code.source).map(({kind, text}) => (kind === null ? text : el('span', {class: `fnb-py-${kind}`}, text)));
+  return el(
+    'div',
+    {class: 'fnb-summary'},
+    el('dl', {class: 'fnb-facts-grid'}, ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, el('code', {}, value))])),
+    code.source !== '' && el('pre', {class: 'fnb-code'}, ...source)
+  );
+}
+
+function attemptTable(attempts: Attempt[]): HTMLElement {
+  const rows = attempts.map(({attempt, phase, start, end, error}) =>
+    el(
+      'tr',
+      {},
+      el('th', {scope: 'row'}, String(attempt)),
+      el('td', {class: `fnb-tone-${phaseTone(phase)}`}, phaseIcon(phase), phaseWord(phase)),
+      el('td', {class: 'fnb-number'}, start !== null && end !== null ? duration(end - start) : ''),
+      el('td', {class: 'fnb-oneline'}, error !== null && el('code', {class: 'fnb-error', title: error}, error))
+    )
+  );
+  return el('table', {class: 'fnb-valuetable'}, el('tbody', {}, ...rows));
+}
+
+function section(title: string, body: HTMLElement): HTMLElement {
+  return el('section', {}, el('h3', {}, title), body);
+}
+
+function snippet(code: string): HTMLElement {
+  return el('div', {class: 'fnb-snippet'}, el('code', {}, code), copyButton(() => code, 'Copy'));
+}

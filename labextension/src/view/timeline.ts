@@ -1,0 +1,387 @@
+/**
+ * The timeline: the same lines as the tree, drawn on a canvas that shows only the scrolled window.
+ * Light: waiting in the queue. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double click shows all.
+ */
+import {el} from './dom.js';
+import {count, duration, instant, ticks} from './format.js';
+import type {RunModel} from './model.js';
+import type {Line, Outline} from './outline.js';
+import {paintPhase, phaseTone, phaseWord, type Tone} from './phases.js';
+import {TimeScale} from './timescale.js';
+
+const LINE_HEIGHT = 22;
+const AXIS_HEIGHT = 22;
+const BAR_HEIGHT = 12;
+const INDENT = 12;
+const DEEPEST_INDENT = 8;
+const RIGHT_MARGIN = 12;
+const PIXELS_PER_TICK = 90;
+/** A press that moves less than this is a click. */
+const DRAG_THRESHOLD = 4;
+
+type Colors = Record<Tone | 'text' | 'muted' | 'grid' | 'selected' | 'bg', string> & {font: string};
+
+export interface TimelineActions {
+  select(item: number): void;
+  toggle(index: number): void;
+}
+
+export class Timeline {
+  readonly node = el('div', {class: 'fnb-timelinepane'});
+  private readonly scroller = el('div', {class: 'fnb-scroller', tabindex: 0, role: 'img', 'aria-label': 'Timeline of the run'});
+  private readonly canvas = el('canvas');
+  private readonly height = el('div');
+  private readonly tip = el('div', {class: 'fnb-tip', role: 'tooltip'});
+  private readonly scale = new TimeScale();
+  private drag: {x: number; y: number; top: number; shown: [number, number]; moved: boolean} | null = null;
+  private now = 0;
+
+  constructor(
+    private readonly model: RunModel,
+    private readonly outline: Outline,
+    private readonly actions: TimelineActions,
+    private readonly repaint: () => void
+  ) {
+    this.scroller.append(this.canvas, this.height);
+    this.tip.hidden = true;
+    this.node.append(this.scroller, this.tip);
+    this.scroller.addEventListener('scroll', repaint);
+    this.scroller.addEventListener('wheel', event => this.onWheel(event), {passive: false});
+    this.scroller.addEventListener('pointerdown', event => this.onPress(event));
+    this.scroller.addEventListener('pointermove', event => this.onMove(event));
+    this.scroller.addEventListener('pointerup', event => this.onRelease(event));
+    this.scroller.addEventListener('pointerleave', () => (this.tip.hidden = true));
+    this.scroller.addEventListener('dblclick', () => this.showAll());
+  }
+
+  get focusable(): HTMLElement {
+    return this.scroller;
+  }
+
+  get page(): number {
+    return Math.max(1, Math.floor((this.scroller.clientHeight - AXIS_HEIGHT) / LINE_HEIGHT) - 1);
+  }
+
+  scrollTo(index: number): void {
+    const top = index * LINE_HEIGHT;
+    const {scrollTop, clientHeight} = this.scroller;
+    if (top < scrollTop) this.scroller.scrollTop = top;
+    else if (top + LINE_HEIGHT > scrollTop + clientHeight - AXIS_HEIGHT) {
+      this.scroller.scrollTop = top + LINE_HEIGHT - clientHeight + AXIS_HEIGHT;
+    }
+  }
+
+  /** Zooms about the middle: 2 shows half as much, 0.5 twice as much. */
+  zoom(factor: number): void {
+    this.scale.zoom(this.gutter + this.plot / 2, factor);
+    this.repaint();
+  }
+
+  showAll(): void {
+    this.scale.showAll();
+    this.repaint();
+  }
+
+  update(selected: number, now: number): void {
+    this.now = now;
+    const {lines} = this.outline;
+    const total = AXIS_HEIGHT + lines.length * LINE_HEIGHT;
+    this.node.style.setProperty('--fnb-content', `${total}px`);
+    const width = this.scroller.clientWidth;
+    const height = Math.min(this.scroller.clientHeight, total);
+    if (width === 0 || height === 0) return;
+    this.height.style.height = `${total - height}px`;
+    this.scale.fit(this.model.span(now), this.gutter, this.plot);
+    const context = this.fit(width, height);
+    const colors = this.colors();
+    const top = this.scroller.scrollTop;
+    const first = Math.max(0, Math.floor(top / LINE_HEIGHT));
+    const last = Math.min(lines.length, Math.ceil((top + height) / LINE_HEIGHT));
+    this.paintGrid(context, colors, width, height);
+    context.save();
+    context.beginPath();
+    context.rect(0, AXIS_HEIGHT, width, height - AXIS_HEIGHT);
+    context.clip();
+    for (let index = first; index < last; index++) {
+      const y = AXIS_HEIGHT + index * LINE_HEIGHT - top;
+      if (lines[index].item === selected) {
+        context.fillStyle = colors.selected;
+        context.fillRect(0, y, width, LINE_HEIGHT);
+      }
+      this.paintLine(context, colors, lines[index], y);
+    }
+    context.restore();
+  }
+
+  private get width(): number {
+    return this.scroller.clientWidth;
+  }
+
+  /** Width of the names, at the left. */
+  private get gutter(): number {
+    return Math.round(Math.min(220, this.width * 0.3));
+  }
+
+  private get plot(): number {
+    return Math.max(20, this.width - this.gutter - RIGHT_MARGIN);
+  }
+
+  private fit(width: number, height: number): CanvasRenderingContext2D {
+    const ratio = window.devicePixelRatio || 1;
+    const context = this.canvas.getContext('2d') as CanvasRenderingContext2D;
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.width = `${width}px`;
+      this.canvas.style.height = `${height}px`;
+    }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.textBaseline = 'middle';
+    return context;
+  }
+
+  private colors(): Colors {
+    const style = getComputedStyle(this.node);
+    const read = (name: string) => style.getPropertyValue(`--fnb-${name}`).trim();
+    return {
+      idle: read('idle'),
+      wait: read('wait'),
+      run: read('run'),
+      ok: read('ok'),
+      warn: read('warn'),
+      bad: read('bad'),
+      text: read('text'),
+      muted: read('muted'),
+      grid: read('line'),
+      bg: read('bg'),
+      selected: getComputedStyle(this.tip).getPropertyValue('outline-color'),
+      font: style.fontFamily
+    };
+  }
+
+  private paintGrid(context: CanvasRenderingContext2D, colors: Colors, width: number, height: number): void {
+    const [from, to] = this.scale.shown;
+    const instants = ticks(from, to, Math.max(2, Math.floor(this.plot / PIXELS_PER_TICK)));
+    const step = instants.length > 1 ? instants[1] - instants[0] : to - from;
+    context.font = `11px ${colors.font}`;
+    context.textAlign = 'left';
+    for (const at of instants) {
+      const x = Math.round(this.scale.x(at)) + 0.5;
+      context.strokeStyle = colors.grid;
+      context.beginPath();
+      context.moveTo(x, 0);
+      context.lineTo(x, height);
+      context.stroke();
+      const words = instant(at, step);
+      if (x + 4 + context.measureText(words).width > width) continue;
+      context.fillStyle = colors.muted;
+      context.fillText(words, x + 4, AXIS_HEIGHT / 2);
+    }
+    context.strokeStyle = colors.grid;
+    context.strokeRect(-1, -1, width + 2, AXIS_HEIGHT + 0.5);
+  }
+
+  private paintLine(context: CanvasRenderingContext2D, colors: Colors, line: Line, y: number): void {
+    const middle = y + LINE_HEIGHT / 2 + 0.5;
+    const indent = 10 + INDENT * Math.min(line.depth, DEEPEST_INDENT);
+    context.font = `12px ${colors.font}`;
+    context.fillStyle = colors.muted;
+    context.textAlign = 'center';
+    if (line.open !== null) context.fillText(line.open ? '▾' : '▸', indent, middle);
+    context.textAlign = 'left';
+    let left = indent + 8;
+    if (line.item >= 0) {
+      const phase = this.model.phase(line.item);
+      paintPhase(context, phase, left + 7, middle - 0.5, 13, colors[phaseTone(phase)], colors.bg);
+      left += 18;
+    }
+    const room = this.gutter - left - 6;
+    const [name, rest] = this.words(line);
+    context.fillStyle = colors.text;
+    const shownName = clipped(context, name, room);
+    context.fillText(shownName, left, middle);
+    const used = context.measureText(`${shownName} `).width;
+    context.fillStyle = colors.muted;
+    if (room - used > 24) context.fillText(clipped(context, rest, room - used), left + used, middle);
+    context.save();
+    context.beginPath();
+    context.rect(this.gutter, y, this.plot + RIGHT_MARGIN, LINE_HEIGHT);
+    context.clip();
+    if (line.item >= 0) this.paintAction(context, colors, line.item, y);
+    else this.paintFanOut(context, colors, -1 - line.item, y);
+    context.restore();
+  }
+
+  private words(line: Line): [string, string] {
+    if (line.item >= 0) return [this.model.taskName(line.item), this.model.doc.actions.label[line.item]];
+    const fanOut = this.model.fanOuts[-1 - line.item];
+    return [this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? ''), `×${count(fanOut.rows.length)}`];
+  }
+
+  private paintAction(context: CanvasRenderingContext2D, colors: Colors, row: number, y: number): void {
+    const {queued, start, end} = this.model.doc.actions;
+    const from = start[row];
+    const to = end[row] ?? (this.model.isTerminal(row) ? (from ?? queued[row]) : this.now);
+    const top = y + (LINE_HEIGHT - BAR_HEIGHT) / 2;
+    context.fillStyle = colors.muted;
+    context.globalAlpha = 0.35;
+    const waiting = this.scale.x(from ?? to) - this.scale.x(queued[row]);
+    if (waiting >= 0.5) block(context, this.scale.x(queued[row]), top + BAR_HEIGHT / 2 - 2, waiting, 4, 1);
+    context.globalAlpha = 1;
+    if (from === null) return;
+    context.fillStyle = colors[phaseTone(this.model.phase(row))];
+    const length = Math.max(2, this.scale.x(to) - this.scale.x(from));
+    context.globalAlpha = this.model.childrenOf(row).length > 0 ? 0.55 : 1;
+    block(context, this.scale.x(from), top, length, BAR_HEIGHT, 2.5);
+    context.globalAlpha = 1;
+    for (const attempt of this.earlierAttempts(row)) {
+      const failed = Math.max(2, this.scale.x(attempt.end) - this.scale.x(attempt.start));
+      context.fillStyle = colors.bg;
+      context.fillRect(this.scale.x(attempt.end), top, 2, BAR_HEIGHT);
+      context.fillStyle = colors.bad;
+      block(context, this.scale.x(attempt.start), top, failed, BAR_HEIGHT, 2.5);
+    }
+    this.paintCaption(context, colors, row, this.scale.x(from), length, y);
+  }
+
+  /** Attempts before the last, known once the action's detail is here. */
+  private earlierAttempts(row: number): {start: number; end: number}[] {
+    const detail = this.model.details.get(this.model.doc.actions.name[row]);
+    return (detail?.attempts ?? []).slice(0, -1).flatMap(({start, end}) => (start !== null && end !== null ? [{start, end}] : []));
+  }
+
+  /** The duration after the bar, or before it where there is no room. */
+  private paintCaption(context: CanvasRenderingContext2D, colors: Colors, row: number, x: number, length: number, y: number): void {
+    const {attempt, error} = this.model.doc.actions;
+    const words = [duration(this.model.durationOf(row, this.now))];
+    if (attempt[row] > 1) words.push(`attempt ${attempt[row]}`);
+    if (error[row] !== null) words.push(error[row] as string);
+    context.font = `11px ${colors.font}`;
+    const room = this.gutter + this.plot + RIGHT_MARGIN - (x + length) - 8;
+    const text = clipped(context, words.join(' · '), Math.max(room, 60));
+    const wide = context.measureText(text).width;
+    const middle = y + LINE_HEIGHT / 2 + 0.5;
+    const before = wide > room && x - this.gutter > wide + 8;
+    if (wide > room && !before) return;
+    context.fillStyle = error[row] !== null ? colors.bad : colors.muted;
+    context.fillText(text, before ? x - wide - 5 : x + length + 5, middle);
+  }
+
+  /** How many ran at once, as height, and red marks below where one failed. */
+  private paintFanOut(context: CanvasRenderingContext2D, colors: Colors, id: number, y: number): void {
+    const fanOut = this.model.fanOuts[id];
+    const [from, to] = this.scale.shown;
+    const [began, ended] = this.model.extent(fanOut, this.now);
+    const x0 = Math.max(this.gutter, this.scale.x(began));
+    const x1 = Math.min(this.gutter + this.plot, this.scale.x(ended));
+    const bins = Math.max(1, Math.min(400, Math.round((x1 - x0) / 3)));
+    const heat = this.model.heat(fanOut, Math.max(from, began), Math.min(to, ended), bins, this.now);
+    const wide = (x1 - x0) / bins;
+    for (let bin = 0; bin < bins; bin++) {
+      const strength = heat.running[bin] / heat.most;
+      const tall = strength === 0 ? 0 : Math.max(2, strength * (LINE_HEIGHT - 9));
+      context.fillStyle = colors.ok;
+      context.fillRect(x0 + bin * wide, y + LINE_HEIGHT - 6 - tall, Math.max(1, wide - 0.5), tall);
+      context.fillStyle = colors.bad;
+      if (heat.failed[bin]) context.fillRect(x0 + bin * wide, y + LINE_HEIGHT - 5, wide, 3);
+    }
+  }
+
+  private onWheel(event: WheelEvent): void {
+    const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    if (event.ctrlKey || event.metaKey) this.scale.zoom(this.pointer(event)[0], Math.exp(-event.deltaY / 300));
+    else if (sideways && this.scale.isZoomed) this.scale.pan(event.deltaX);
+    else return;
+    event.preventDefault();
+    this.repaint();
+  }
+
+  private onPress(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    const [x, y] = this.pointer(event);
+    this.drag = {x, y, top: this.scroller.scrollTop, shown: this.scale.shown, moved: false};
+    this.scroller.setPointerCapture(event.pointerId);
+  }
+
+  private onMove(event: PointerEvent): void {
+    const [x, y] = this.pointer(event);
+    if (!this.drag) return this.showTip(x, y);
+    const dx = x - this.drag.x;
+    const dy = y - this.drag.y;
+    if (Math.hypot(dx, dy) >= DRAG_THRESHOLD) this.drag.moved = true;
+    if (!this.drag.moved) return;
+    this.tip.hidden = true;
+    this.scale.pan(-dx, this.drag.shown);
+    this.scroller.scrollTop = this.drag.top - dy;
+    this.repaint();
+  }
+
+  private onRelease(event: PointerEvent): void {
+    const pressed = this.drag;
+    this.drag = null;
+    if (!pressed || pressed.moved) return;
+    const [x, y] = this.pointer(event);
+    const index = this.lineAt(y);
+    const line = this.outline.lines[index];
+    if (!line) return;
+    if (line.open !== null && (line.item < 0 || x < 18 + INDENT * Math.min(line.depth, DEEPEST_INDENT))) this.actions.toggle(index);
+    this.actions.select(line.item);
+  }
+
+  private pointer(event: MouseEvent): [number, number] {
+    const box = this.scroller.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  private lineAt(y: number): number {
+    return y < AXIS_HEIGHT ? -1 : Math.floor((y - AXIS_HEIGHT + this.scroller.scrollTop) / LINE_HEIGHT);
+  }
+
+  private showTip(x: number, y: number): void {
+    const line = this.outline.lines[this.lineAt(y)];
+    this.tip.hidden = !line;
+    if (!line) return;
+    this.tip.textContent = this.tipWords(line);
+    const left = Math.min(x + 14, Math.max(0, this.width - this.tip.offsetWidth - 4));
+    const below = y + 18 + this.tip.offsetHeight <= this.scroller.clientHeight;
+    this.tip.style.transform = `translate(${left}px, ${below ? y + 18 : Math.max(0, y - this.tip.offsetHeight - 8)}px)`;
+  }
+
+  private tipWords(line: Line): string {
+    if (line.item < 0) {
+      const [name, times] = this.words(line);
+      return `${name} ${times}`;
+    }
+    const row = line.item;
+    const {queued, start, label, error} = this.model.doc.actions;
+    const began = start[row];
+    const waited = began === null ? this.now - queued[row] : began - queued[row];
+    const times = [`queued ${duration(waited)}`];
+    if (began !== null) times.push(`ran ${duration(this.model.durationOf(row, this.now))}`);
+    const title = `${this.model.taskName(row)} ${label[row]}`.trim();
+    return [`${title} · ${phaseWord(this.model.phase(row))}`, times.join(', '), error[row]].filter(Boolean).join('\n');
+  }
+}
+
+function block(context: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, radius: number): void {
+  // Far outside the window the numbers would lose precision: keep the visible part and a margin.
+  const from = Math.max(x, -50);
+  const to = Math.min(x + width, context.canvas.clientWidth + 50);
+  if (to <= from) return;
+  context.beginPath();
+  context.roundRect(from, y, to - from, height, Math.min(radius, (to - from) / 2));
+  context.fill();
+}
+
+function clipped(context: CanvasRenderingContext2D, text: string, room: number): string {
+  if (context.measureText(text).width <= room) return text;
+  let low = 0;
+  let high = text.length;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
+    else high = middle - 1;
+  }
+  return low > 0 ? `${text.slice(0, low)}…` : '';
+}

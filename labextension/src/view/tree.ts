@@ -1,0 +1,264 @@
+/**
+ * The tree table: one line an action or folded fan-out, with its duration and a thin bar on the run's time axis.
+ * Virtual: only the lines inside the scrolled window have elements, and those are used again while scrolling.
+ */
+import {Kind, PHASES, type Phase} from './document.js';
+import {chevron, el, present, type Child} from './dom.js';
+import {count, duration, instant, ticks} from './format.js';
+import type {FanOut, RunModel} from './model.js';
+import type {Line, Outline} from './outline.js';
+import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+
+export const LINE_HEIGHT = 26;
+const OVERSCAN = 4;
+const HEAT_BINS = 48;
+const DEEPEST_INDENT = 14;
+const BY_URGENCY: readonly Phase[] = [
+  ...(['failed', 'timed_out', 'aborted', 'running', 'paused'] as const),
+  ...(['queued', 'waiting_for_resources', 'initializing', 'succeeded', 'recovered'] as const)
+];
+
+export interface TreeActions {
+  select(item: number): void;
+  toggle(index: number): void;
+}
+
+/** The elements of one visible line. */
+interface RowElements {
+  row: HTMLElement;
+  name: HTMLElement;
+  time: HTMLElement;
+  track: HTMLElement;
+  drawn: string;
+}
+
+let trees = 0;
+
+export class Tree {
+  readonly node = el('div', {class: 'fnb-treepane'});
+  private readonly id = `fnb-tree-${++trees}`;
+  private readonly axis = el('div', {class: 'fnb-axis', role: 'columnheader', 'aria-label': 'time'});
+  private readonly scroller = el('div', {class: 'fnb-scroller', tabindex: 0, role: 'treegrid', 'aria-label': 'Actions'});
+  private readonly canvas = el('div', {class: 'fnb-lines', role: 'rowgroup'});
+  private readonly empty = el('div', {class: 'fnb-empty'});
+  private readonly pool = new Map<number, RowElements>();
+
+  constructor(
+    private readonly model: RunModel,
+    private readonly outline: Outline,
+    private readonly actions: TreeActions,
+    private readonly repaint: () => void
+  ) {
+    const heads = el(
+      'div',
+      {class: 'fnb-columns', role: 'row'},
+      el('div', {class: 'fnb-column-name', role: 'columnheader'}, 'Action'),
+      el('div', {class: 'fnb-column-time', role: 'columnheader'}, 'Duration'),
+      this.axis
+    );
+    this.scroller.append(this.canvas);
+    this.node.append(heads, this.scroller, this.empty);
+    this.scroller.addEventListener('scroll', () => this.repaint());
+    this.scroller.addEventListener('click', event => this.onClick(event));
+  }
+
+  /** The element that has the keyboard. */
+  get focusable(): HTMLElement {
+    return this.scroller;
+  }
+
+  /** How many lines fit, for paging. */
+  get page(): number {
+    return Math.max(1, Math.floor(this.scroller.clientHeight / LINE_HEIGHT) - 1);
+  }
+
+  update(selected: number, now: number): void {
+    const {lines} = this.outline;
+    this.canvas.style.height = `${lines.length * LINE_HEIGHT}px`;
+    this.scroller.setAttribute('aria-rowcount', String(lines.length));
+    const nothing = lines.length === 0 || (this.outline.isFiltered && this.outline.matches === 0);
+    this.node.classList.toggle('fnb-nothing', nothing);
+    this.empty.textContent = nothing ? this.emptyWords() : '';
+    this.updateAxis(now);
+    const top = this.scroller.scrollTop;
+    const first = Math.max(0, Math.floor(top / LINE_HEIGHT) - OVERSCAN);
+    const last = Math.min(lines.length, Math.ceil((top + this.scroller.clientHeight) / LINE_HEIGHT) + OVERSCAN);
+    this.recycle(first, last);
+    for (let index = first; index < last; index++) this.updateLine(index, selected, now);
+    const at = this.outline.position(selected);
+    if (at >= first && at < last) this.scroller.setAttribute('aria-activedescendant', `${this.id}-${at}`);
+    else this.scroller.removeAttribute('aria-activedescendant');
+  }
+
+  scrollTo(index: number): void {
+    const top = index * LINE_HEIGHT;
+    const {scrollTop, clientHeight} = this.scroller;
+    if (top < scrollTop) this.scroller.scrollTop = top;
+    else if (top + LINE_HEIGHT > scrollTop + clientHeight) this.scroller.scrollTop = top + LINE_HEIGHT - clientHeight;
+  }
+
+  private emptyWords(): string {
+    if (this.outline.isFiltered) return 'No action matches. Esc clears the filter.';
+    return this.model.doc.live ? 'Waiting for the first action…' : 'This run recorded no actions.';
+  }
+
+  /** Gives the elements of lines that left the window to those that entered it. */
+  private recycle(first: number, last: number): void {
+    const free: RowElements[] = [];
+    for (const [index, elements] of this.pool) {
+      if (index >= first && index < last) continue;
+      this.pool.delete(index);
+      free.push(elements);
+    }
+    for (let index = first; index < last; index++) {
+      if (this.pool.has(index)) continue;
+      this.pool.set(index, free.pop() ?? this.newRow());
+    }
+    for (const {row} of free) row.remove();
+  }
+
+  private newRow(): RowElements {
+    const name = el('div', {class: 'fnb-cell-name', role: 'gridcell'});
+    const time = el('div', {class: 'fnb-cell-time', role: 'gridcell'});
+    const track = el('div', {class: 'fnb-cell-track', role: 'gridcell'});
+    const row = el('div', {class: 'fnb-row', role: 'row'}, name, time, track);
+    this.canvas.append(row);
+    return {row, name, time, track, drawn: ''};
+  }
+
+  private updateLine(index: number, selected: number, now: number): void {
+    const line = this.outline.lines[index];
+    const elements = this.pool.get(index) as RowElements;
+    const {row} = elements;
+    row.style.transform = `translateY(${index * LINE_HEIGHT}px)`;
+    row.id = `${this.id}-${index}`;
+    row.dataset.index = String(index);
+    row.setAttribute('aria-rowindex', String(index + 1));
+    row.setAttribute('aria-level', String(line.depth + 1));
+    row.setAttribute('aria-selected', String(line.item === selected));
+    if (line.open === null) row.removeAttribute('aria-expanded');
+    else row.setAttribute('aria-expanded', String(line.open));
+    if (line.item >= 0) this.updateAction(elements, line, now);
+    else this.updateFanOut(elements, line, this.model.fanOuts[-1 - line.item], now);
+  }
+
+  private updateAction(elements: RowElements, line: Line, now: number): void {
+    const row = line.item;
+    const {queued, start, end, attempt, label, error, source, kind} = this.model.doc.actions;
+    const phase = this.model.phase(row);
+    const name = this.model.taskName(row);
+    const group = this.model.groupName(row);
+    const signature = [row, line.depth, line.open, phase, name, group, attempt[row], label[row], error[row], source[row]].join('\n');
+    if (signature !== elements.drawn) {
+      elements.drawn = signature;
+      const words = [phaseWord(phase), source[row], error[row] ?? ''].filter(Boolean).join(' · ');
+      this.fillName(
+        elements.name,
+        line,
+        `${name} ${label[row]}\n${words}`,
+        phaseIcon(phase),
+        el('span', {class: 'fnb-sr'}, phaseWord(phase)),
+        el('span', {class: 'fnb-name'}, name),
+        kind[row] !== Kind.Task && el('span', {class: 'fnb-kind'}, kind[row] === Kind.Trace ? 'trace' : 'condition'),
+        label[row] !== '' && el('span', {class: 'fnb-label'}, label[row]),
+        group !== '' && el('span', {class: 'fnb-chip', title: 'group'}, group),
+        attempt[row] > 1 && el('span', {class: 'fnb-chip fnb-tone-warn', title: `attempt ${attempt[row]}`}, `↻ ${attempt[row]}`),
+        source[row] !== '' && el('span', {class: 'fnb-chip fnb-tone-run'}, source[row] === 'cache' ? 'cached' : source[row]),
+        error[row] !== null && el('span', {class: 'fnb-error'}, error[row])
+      );
+      const tone = `fnb-tone-${phaseTone(phase)}`;
+      elements.track.replaceChildren(el('i', {class: 'fnb-queue'}), el('i', {class: `fnb-bar ${tone}`}));
+    }
+    elements.time.textContent = start[row] === null && !this.model.isTerminal(row) ? '' : duration(this.model.durationOf(row, now));
+    const [queue, bar] = elements.track.children as unknown as [HTMLElement, HTMLElement];
+    const from = start[row];
+    const ended = end[row] ?? (this.model.isTerminal(row) ? (from ?? queued[row]) : now);
+    this.place(queue, queued[row], from ?? ended, now);
+    this.place(bar, from ?? ended, ended, now);
+    bar.hidden = from === null;
+  }
+
+  private updateFanOut(elements: RowElements, line: Line, fanOut: FanOut, now: number): void {
+    const name = this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? '');
+    const group = this.model.doc.groups[fanOut.group] ?? '';
+    const signature = [line.item, line.depth, line.open, name, group, fanOut.counts].join('\n');
+    if (signature !== elements.drawn) {
+      elements.drawn = signature;
+      this.fillName(
+        elements.name,
+        line,
+        `${name}: ${count(fanOut.rows.length)} actions`,
+        el('span', {class: 'fnb-name'}, name),
+        el('span', {class: 'fnb-times'}, `×${count(fanOut.rows.length)}`),
+        group !== '' && el('span', {class: 'fnb-chip', title: 'group'}, group),
+        el('span', {class: 'fnb-tallies'}, ...this.tallies(fanOut))
+      );
+      elements.track.replaceChildren(el('i', {class: 'fnb-heat'}));
+    }
+    const [from, to] = this.model.extent(fanOut, now);
+    elements.time.textContent = duration(to - from);
+    const strip = elements.track.firstElementChild as HTMLElement;
+    this.place(strip, from, to, now);
+    strip.style.backgroundImage = this.heatStrip(fanOut, from, to, now);
+  }
+
+  private fillName(cell: HTMLElement, line: Line, title: string, ...children: Child[]): void {
+    cell.title = title;
+    cell.style.setProperty('--fnb-depth', String(Math.min(line.depth, DEEPEST_INDENT)));
+    const twisty = el('span', {class: `fnb-twisty${line.open ? ' fnb-open' : ''}`}, line.open !== null && chevron());
+    cell.replaceChildren(twisty, ...present(children));
+  }
+
+  private tallies(fanOut: FanOut): HTMLElement[] {
+    return BY_URGENCY.filter(phase => fanOut.counts[PHASES.indexOf(phase)] > 0).map(phase => {
+      const n = count(fanOut.counts[PHASES.indexOf(phase)]);
+      return el('span', {class: `fnb-tally fnb-tone-${phaseTone(phase)}`, title: `${n} ${phaseWord(phase)}`}, phaseIcon(phase), n);
+    });
+  }
+
+  private place(bar: HTMLElement, from: number, to: number, now: number): void {
+    const span = this.model.span(now);
+    bar.style.left = `${((100 * from) / span).toFixed(3)}%`;
+    bar.style.width = `${((100 * Math.max(0, to - from)) / span).toFixed(3)}%`;
+  }
+
+  /** How many ran at once, as depth of colour from left to right, and red marks where one failed. */
+  private heatStrip(fanOut: FanOut, from: number, to: number, now: number): string {
+    const {running, failed, most} = this.model.heat(fanOut, from, to, HEAT_BINS, now);
+    const depth = (active: number) => (active === 0 ? 8 : 30 + Math.round((70 * active) / most));
+    return [
+      strip(failed.map(some => (some ? 'var(--fnb-bad)' : 'transparent'))),
+      strip(running.map(active => `color-mix(in srgb, var(--fnb-bar) ${depth(active)}%, transparent)`))
+    ].join();
+  }
+
+  private updateAxis(now: number): void {
+    const span = this.model.span(now);
+    const wanted = Math.max(3, Math.floor(this.axis.clientWidth / 64));
+    const instants = ticks(0, span, wanted);
+    const step = instants.length > 1 ? instants[1] - instants[0] : span;
+    this.node.style.setProperty('--fnb-tick', `${((100 * step) / span).toFixed(3)}%`);
+    const marks = instants.map(at => {
+      const left = (100 * at) / span;
+      const side = at === 0 ? ' fnb-first' : left > 90 ? ' fnb-last' : '';
+      return el('span', {class: `fnb-mark${side}`, style: `left:${left.toFixed(3)}%`}, instant(at, step));
+    });
+    this.axis.replaceChildren(...marks);
+  }
+
+  private onClick(event: MouseEvent): void {
+    const target = event.target as Element;
+    const index = Number(target.closest<HTMLElement>('.fnb-row')?.dataset.index ?? -1);
+    const line = this.outline.lines[index];
+    if (!line) return;
+    const onTwisty = target.closest('.fnb-twisty') !== null && line.open !== null;
+    if (onTwisty || line.item < 0) this.actions.toggle(index);
+    if (!onTwisty) this.actions.select(line.item);
+  }
+}
+
+/** A gradient of equal, sharply bounded parts. */
+function strip(colors: string[]): string {
+  const percent = (edge: number) => `${((100 * edge) / colors.length).toFixed(2)}%`;
+  return `linear-gradient(to right, ${colors.map((color, k) => `${color} ${percent(k)} ${percent(k + 1)}`).join()})`;
+}

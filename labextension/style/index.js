@@ -1,0 +1,3 @@
+import './explorer.css';
+import './views.css';
+import './detail.css';

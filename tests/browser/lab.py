@@ -1,0 +1,145 @@
+"""A JupyterLab server of the tests' own, and what a reader does in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Page
+
+PROJECT = Path(__file__).parents[2]
+LABEXTENSION = PROJECT / "flyte_nb" / "notebook" / "labextension"
+READY_MS = 60_000
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+
+@dataclass
+class Lab:
+    """A running server: `url` without a slash at the end, `root` the folder that it serves."""
+
+    url: str
+    root: Path
+
+    def write(self, name: str, cells: Sequence[str]) -> str:
+        """Writes a notebook of these code cells under the root; returns its name."""
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = nbformat.v4.new_notebook(
+            metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+        )
+        nbformat.write(notebook, self.root / name)
+        return name
+
+    def use_theme(self, theme: str) -> None:
+        """`JupyterLab Light` or `JupyterLab Dark`, for pages opened from now on."""
+        folder = self.root / "settings" / "@jupyterlab" / "apputils-extension"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+
+    def end_kernels(self) -> None:
+        """Ends every kernel, as a reader who shuts all of them down."""
+        for item in json.loads(self._request("/api/sessions")):
+            self._request(f"/api/sessions/{item['id']}", "DELETE")
+
+    def _request(self, path: str, method: str = "GET") -> bytes:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method)) as answer:
+            return bytes(answer.read())
+
+
+@contextmanager
+def running_lab(root: Path) -> Iterator[Lab]:
+    """A hermetic JupyterLab over `root`: its own settings and kernels' folders, this checkout's front end and package."""
+    extensions = root / "labextensions"
+    extensions.mkdir()
+    (extensions / "flyte-nb").symlink_to(LABEXTENSION, target_is_directory=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+        "FLYTE_NB_HOME": "flyte_nb_home",
+    }
+    environment: dict[str, Any] = {
+        **os.environ,
+        **{name: str(root / folder) for name, folder in folders.items()},
+        "PYTHONPATH": str(PROJECT),
+    }
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
+        *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", "--ServerApp.password="),
+        *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
+        f"--LabApp.extra_labextensions_path={extensions}",
+        *("--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+    ]
+    log_path = root / "lab.log"
+    with log_path.open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_up(url, process, log_path)
+        yield Lab(url, root)
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/api/status").close()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"JupyterLab did not start:\n{log_path.read_text()}") from None
+            time.sleep(0.1)
+
+
+def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
+    """Opens a notebook of the lab in a fresh workspace and waits for its cells and, unless told not to, its kernel."""
+    page.goto(f"{lab.url}/lab/tree/{name}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=READY_MS)
+    if kernel:
+        wait_until_idle(page)
+
+
+def wait_until_idle(page: Page) -> None:
+    """Waits for the kernel: the first Shift+Enter before that would be lost."""
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=READY_MS)
+
+
+def run_cell(page: Page, index: int) -> None:
+    """Runs one cell as a reader does and returns at once."""
+    page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Shift+Enter")
+
+
+def save(page: Page, lab: Lab, name: str) -> dict[str, Any]:
+    """Saves the open notebook and returns what is on disk then."""
+    path = lab.root / name
+    before = path.stat().st_mtime_ns
+    page.locator(".jp-NotebookPanel-toolbar").click(position={"x": 2, "y": 2})
+    page.keyboard.press("Control+s")
+    deadline = time.monotonic() + 20
+    while path.stat().st_mtime_ns == before:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} was not saved")
+        page.wait_for_timeout(50)
+    return dict(json.loads(path.read_text()))

@@ -1,0 +1,56 @@
+"""What every test shares: a store of its own, fixed seeds, and no process left behind.
+
+Property tests run few examples from a fixed seed; `make fuzz` runs many, from fresh ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("fast", max_examples=50, derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "fuzz", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fast")
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(autouse=True)
+def flyte_nb_home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The store's folder of this test, not yet created: no test records anything in the checkout."""
+    home = _homes / str(next(_numbers))
+    monkeypatch.setenv("FLYTE_NB_HOME", str(home))
+    yield home
+    if (engine := sys.modules.get("flyte_nb.engine.session")) is not None:
+        engine.end_session()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the session when a process that a test started outlives it."""
+    children = [child for child in psutil.Process().children(recursive=True) if not _is_resource_tracker(child)]
+    _, alive = psutil.wait_procs(children, timeout=5)
+    if alive:
+        for child in alive:
+            print(f"\nleft behind: process {child.pid}: {' '.join(child.cmdline())}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_resource_tracker(process: psutil.Process) -> bool:
+    """multiprocessing keeps one to the end of the interpreter."""
+    try:
+        return "resource_tracker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return True
