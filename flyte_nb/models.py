@@ -363,21 +363,23 @@ class Docstring:
         text = docstring if docstring is not None else getattr(callable_, "__doc__", None)
         description: list[str] = []
         inputs: dict[str, list[str]] = {}
-        heading, indent, entry = "", -1, [""]
+        heading, indent = "", -1  # of the section, and of its entries
         for line in inspect.cleandoc(text or "").splitlines():
             depth = len(line) - len(line.lstrip())
             if depth == 0 and line.strip(" :").lower() in self._HEADINGS:
                 heading, indent = line.strip(" :").lower(), -1
                 continue
             if line.startswith(":"):
-                heading, indent = ("params" if line.startswith(":param ") else "field"), -1
-            indent = depth if indent < 0 and heading and self._INPUT.match(line) else indent
+                heading, indent = ("params", 0) if line.startswith(":param ") else ("field", 0)
             if not heading:
                 description.append(line)
-            elif heading in self._INPUT_HEADINGS and depth == indent and (match := self._INPUT.match(line)):
-                entry = inputs[match[1]] = [match[2]]
-            elif line.strip(" -"):
-                entry.append(line.strip())
+            elif heading in self._INPUT_HEADINGS and line.strip(" -"):
+                indent = depth if indent < 0 else indent
+                entry = self._INPUT.match(line) if depth == indent else None
+                if entry:
+                    inputs[entry[1]] = [entry[2]]
+                elif inputs:
+                    next(reversed(inputs.values())).append(line.strip())
         short, _, long = "\n".join(description).strip().partition("\n\n")
         self.short_description: str | None = short or None
         self.long_description: str | None = long.strip() or None

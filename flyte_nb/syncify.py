@@ -69,6 +69,7 @@ async def _in_context(awaitable: Awaitable[R], context: Context) -> R:
 class SyncFunction(Generic[P, R]):
     """A coroutine function that can also be called in a blocking way; see the module."""
 
+    __name__: str
     __qualname__: str
 
     def __init__(self, func: Any, loop: _BackgroundLoop) -> None:

@@ -43,6 +43,7 @@ HEAVY = {
     "IPython",
     "PIL",
     "anywidget",
+    "comm",
     "duckdb",
     "flyte",
     "ipykernel",
@@ -60,6 +61,7 @@ HEAVY = {
     "pydantic_core",
     "sklearn",
     "torch",
+    "traitlets",
 }
 
 # Only server/ and the one module that talks to the official SDK may know these.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
@@ -143,7 +144,8 @@ def _ask(question: str, parse: Callable[[str], Any]) -> asyncio.Future[Any]:
             value, error = _answer(question, parse), None
         except Exception as raised:  # handed to whoever waits
             value, error = None, raised
-        loop.call_soon_threadsafe(deliver, value, error)
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+            loop.call_soon_threadsafe(deliver, value, error)
 
     threading.Thread(target=ask, name="flyte_condition", daemon=True).start()
     return answer

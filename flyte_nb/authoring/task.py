@@ -160,9 +160,9 @@ class TaskTemplate(Generic[P, R]):
             return self.forward(*args, **kwargs)
         if scope.trace is not None:
             raise _nested_in_trace(self)
-        controller: Any = scope.controller  # whose two ways return what the function does: a value, or an awaitable
-        submit = controller.submit_sync if self._call_as_synchronous else controller.submit
-        return submit(scope, self, args, kwargs)  # type: ignore[no-any-return]
+        if self._call_as_synchronous:
+            return scope.controller.submit_sync(scope, self, args, kwargs)  # type: ignore[no-any-return]
+        return scope.controller.submit(scope, self, args, kwargs)  # type: ignore[return-value]  # R is a coroutine
 
     @overload
     def aio(

@@ -7,8 +7,8 @@ from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.retry import Backoff
+from flyte_nb.engine.action import TERMINAL, Action, Attempt
 from flyte_nb.engine.plans import Plan
-from flyte_nb.engine.state import TERMINAL, Action, Attempt
 from flyte_nb.engine.tracebacks import trim
 from flyte_nb.errors import MaxRuntimeExceededError, NonRecoverableError, RuntimeUserError, user_error
 from flyte_nb.executors.base import Call, Executor

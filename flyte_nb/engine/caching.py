@@ -15,8 +15,6 @@ from pathlib import Path
 
 import msgspec
 
-from flyte_nb.authoring.cache import Cache, VersionParameters
-from flyte_nb.engine.digests import deep_digest
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.plans import Plan
 
@@ -46,15 +44,7 @@ def cache_key(plan: Plan, inputs: bytes) -> str:
     cache = plan.cache
     assert cache is not None
     counted = plan.signature.identity(inputs, tuple(cache.get_ignored_inputs()))
-    return hash_struct("cache", plan.name, plan.interface, _version(plan, cache), counted).hex()
-
-
-def _version(plan: Plan, cache: Cache) -> str:
-    """The version of the code: what the user set, what the policies say, or the deep digest."""
-    if cache.version_override is not None or cache.policies:
-        function = getattr(plan.template, "func", None)
-        return cache.get_version(VersionParameters(func=function, image=plan.template.image))
-    return f"{deep_digest(plan.template)}{cache.salt}"
+    return hash_struct("cache", plan.name, plan.interface, plan.cache_version, counted).hex()
 
 
 class ResultCache:
@@ -72,13 +62,12 @@ class ResultCache:
         """The stored result, or None when there is none, or none young enough.
 
         Args:
-            max_age: how old a result may be; an int is seconds.
+            max_age: how old a result may be, an int is seconds; None and 0 for any age.
             now_ns: the present time.
         """
         entry = self._known.get(key) or self._read(key)
-        if isinstance(max_age, int):
-            max_age = timedelta(seconds=max_age)
-        if entry is None or (max_age is not None and now_ns - entry.at_ns > max_age.total_seconds() * 1e9):
+        age = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+        if entry is None or (age and now_ns - entry.at_ns > age * 1e9):
             return None
         self._known[key] = entry
         return entry

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from flyte_nb.authoring.context import Scope
-from flyte_nb.engine.state import Attempt
+from flyte_nb.engine.action import Attempt
 from flyte_nb.models import ActionID, CheckpointPaths, GroupData, RawDataPath, TaskContext
 from flyte_nb.report import Report
 

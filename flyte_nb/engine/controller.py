@@ -22,13 +22,14 @@ from typing import Any
 from flyte_nb.authoring.context import Scope, TraceStep
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
+from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.attempts import backoff_seconds, close_attempt, is_recoverable, run_attempt
 from flyte_nb.engine.caching import CacheEntry, ResultCache, cache_key
 from flyte_nb.engine.contexts import make_task_context
 from flyte_nb.engine.identity import action_name, call_position
 from flyte_nb.engine.loop import EngineLoop
 from flyte_nb.engine.plans import Plan, plan_for
-from flyte_nb.engine.state import Action, Attempt, RunState
+from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.engine.tracing import RecordedStep, begin_trace
 from flyte_nb.errors import MaxRuntimeExceededError, SyncTaskCallInAsyncContextError
@@ -99,7 +100,10 @@ class LocalController:
     ) -> Any:
         """A child action of a sync task, blocking its thread. See `flyte_nb.authoring.context.Controller`."""
         if asyncio._get_running_loop() is not None:
-            raise SyncTaskCallInAsyncContextError(task.name)
+            raise SyncTaskCallInAsyncContextError(
+                f"Sync task '{task.name}' was called in a blocking way from async code. This blocks the event loop and "
+                f"can hang the run. Use `await {task.name.rpartition('.')[2]}.aio(...)` instead."
+            )
         future = self._engine.start(self.submit(scope, task, args, kwargs))
         with self._threads.blocked():
             return future.result()

@@ -15,10 +15,10 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any, TypeVar
 
-from flyte_nb.engine.tracebacks import is_engine_file
 from flyte_nb.executors.base import Call
 from flyte_nb.executors.inline import InlineExecutor
 from flyte_nb.executors.threads import Aborted, raise_in_thread
+from flyte_nb.executors.user_code import is_engine_file, is_in_user_code
 
 __all__ = ["EngineLoop"]
 
@@ -74,10 +74,11 @@ class EngineLoop:
         return frame.f_locals.get("call") if frame is not None else None
 
     def interrupt(self) -> bool:
-        """Raises `Aborted` in the user code that the loop is in; returns whether there was any."""
-        if self.user_frame() is None or self.thread.ident is None:
+        """Raises `Aborted` in the user code that the loop is in; returns whether it was in any."""
+        thread_id = self.thread.ident
+        if thread_id is None or self.user_frame() is None or not is_in_user_code(thread_id):
             return False
-        raise_in_thread(self.thread.ident, Aborted)
+        raise_in_thread(thread_id, Aborted)
         return True
 
     def abandon(self) -> None:

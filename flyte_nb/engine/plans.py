@@ -11,11 +11,11 @@ from typing import Any
 import cloudpickle
 import msgspec
 
-from flyte_nb.authoring.cache import Cache, cache_from_request
+from flyte_nb.authoring.cache import Cache, FunctionBodyPolicy, VersionParameters, cache_from_request
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.authoring.task import AsyncFunctionTaskTemplate, TaskTemplate
 from flyte_nb.authoring.timeout import Timeout
-from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.digests import deep_digest, own_digest
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import place_of
@@ -37,6 +37,7 @@ class Plan:
         identity: hash of interface and own digest: the part of an action's name that the code decides.
         interface: hash of the names and types of inputs and outputs.
         cache: None when results are neither looked up nor stored.
+        cache_version: the version of the code under which results are cached; empty without a cache.
         timeout_seconds: bound of an attempt's run time, None for no bound.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     identity: bytes
     interface: bytes
     cache: Cache | None
+    cache_version: str
     retries: int
     backoff: Backoff | None
     timeout_seconds: float | None
@@ -91,6 +93,7 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         identity=hash_struct("code", shape, own),
         interface=shape,
         cache=cache if cache.is_enabled() else None,
+        cache_version=_cache_version(template, cache) if cache.is_enabled() else "",
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
         timeout_seconds=_timeout_seconds(template.timeout),
@@ -107,6 +110,14 @@ def _function_of(template: TaskTemplate[Any, Any]) -> Callable[..., Any]:
             function: Callable[..., Any] = template.func
             return function
     return template.execute
+
+
+def _cache_version(template: TaskTemplate[Any, Any], cache: Cache) -> str:
+    """What the user set, what policies of the user's own say, or the deep digest."""
+    policies = cache.policies if isinstance(cache.policies, list) else []
+    if cache.version_override is not None or any(type(policy) is not FunctionBodyPolicy for policy in policies):
+        return cache.get_version(VersionParameters(func=getattr(template, "func", None), image=template.image))
+    return f"{deep_digest(template)}{cache.salt}"
 
 
 def _timeout_seconds(timeout: Any) -> float | None:

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
-from flyte_nb.store.events import Event, encode_event
+from flyte_nb.store.events import Event, as_unicode, encode_event
 from flyte_nb.store.journal import Journal
 
 __all__ = ["JournalSink", "ListSink", "Sink"]
@@ -46,7 +46,10 @@ class JournalSink:
         self.flush = journal.flush
 
     def record(self, event: Event) -> int:
-        return self._append(encode_event(event))
+        try:
+            return self._append(encode_event(event))
+        except UnicodeEncodeError:  # in what a task said: a message, a line of output
+            return self._append(encode_event(as_unicode(event)))
 
     async def durable(self, position: int) -> None:
         await asyncio.wrap_future(self._durable(position))

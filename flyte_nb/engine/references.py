@@ -76,7 +76,7 @@ class Reach:
 
     def digest(self, tag: str, root: object) -> bytes:
         """The digest of a piece of code with all that it reaches."""
-        start = self._encoder.encode(root)
+        start, _ = self._encoder.encode_within_limits(root)
         while self._code or self._values:
             if self._code:
                 self._describe(*self._code.popleft())
@@ -163,11 +163,9 @@ class Reach:
         """A function of an installed package around others: its name, the code it holds, and its plain settings."""
         parts.append(installed_name(function.__globals__.get("__name__"), function.__code__.co_qualname))
         for (_, name), value in _bound(function, _cells(function)):
-            part = self._refer(value)
-            if part is None:
-                plain = isinstance(value, bool | int | float | str | bytes | None)
-                part = self._encoder.encode(value) if plain else type_name(type(value))
-            parts.append([name, part])
+            part, _ = self._encoder.encode_within_limits(value)
+            plain = _kind_of(part) != "value" or isinstance(value, bool | int | float | str | bytes | None)
+            parts.append([name, part if plain else type_name(type(value))])  # its caches and locks are its own affair
 
     def _link(self, parts: list[Part], owner: str, place: Place, value: object) -> None:
         """Adds a named reference: code is numbered at once, a value waits until all code is known."""

@@ -6,18 +6,20 @@ import asyncio
 import time
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.identity import ROOT, new_run_name, root_position
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.places import Places
 from flyte_nb.engine.plans import Plan, plan_for, signature_of
 from flyte_nb.engine.session import Session
-from flyte_nb.engine.state import TERMINAL, Action, RunState
+from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.errors import ActionAbortedError
 from flyte_nb.executors import capture
@@ -35,9 +37,10 @@ __all__ = [
     "wait_for_run_aio",
 ]
 
-TICKER_SECONDS = 0.1
-"""An awaited run wakes its loop this often, so that Stop is delivered: signals reach a sleeping loop late."""
-CANCEL_SECONDS = 0.12
+TICKER_SECONDS = 0.05
+"""Whoever waits for a run wakes up this often, so that Stop is delivered: a signal reaches a sleeping event loop late,
+and a thread that waits for a lock not at all once a library (polars) has installed a handler of its own."""
+CANCEL_SECONDS = 0.1
 """How long an abort waits for the run to end by itself before it uses force, each time."""
 
 
@@ -147,6 +150,8 @@ def run_to_end(session: Session, prepared: PreparedRun) -> Any:
 def wait_for_run(session: Session, run: RunState) -> Any:
     """Blocks until a started run is over; see `run_to_end`."""
     try:
+        while not wait([run.finished], timeout=TICKER_SECONDS).done:
+            continue
         return run.finished.result()
     except KeyboardInterrupt:
         abort_run(session, run, "interrupted")
@@ -158,6 +163,7 @@ def wait_for_run(session: Session, run: RunState) -> Any:
 async def wait_for_run_aio(session: Session, run: RunState) -> Any:
     """The same for code on an event loop; cancelling it aborts the run."""
     waiter = asyncio.wrap_future(run.finished)
+    waiter.add_done_callback(_retrieved)
     try:
         while not waiter.done():
             await asyncio.wait([waiter], timeout=TICKER_SECONDS)
@@ -170,6 +176,12 @@ async def wait_for_run_aio(session: Session, run: RunState) -> Any:
         raise
     finally:
         session.watcher.settle(run)
+
+
+def _retrieved(waiter: asyncio.Future[Any]) -> None:
+    """Whoever cancelled the wait does not want the error: asyncio need not log it."""
+    if not waiter.cancelled():
+        waiter.exception()
 
 
 def abort_run(session: Session, run: RunState, reason: str) -> None:

@@ -6,26 +6,19 @@ keeps its own traceback, cut at the head where the engine called the user's func
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
 from types import TracebackType
 
 from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.executors.user_code import is_engine_file
 from flyte_nb.store.events import ErrorRecord
 
-__all__ = ["describe_error", "is_engine_file", "place_of", "trim"]
+__all__ = ["describe_error", "place_of", "trim"]
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-ASYNCIO = os.path.dirname(os.path.abspath(asyncio.__file__)) + os.sep
 TRACEBACK_LIMIT_CHARACTERS = 20_000
 MESSAGE_LIMIT_CHARACTERS = 4_000
-
-
-def is_engine_file(filename: str) -> bool:
-    """Whether a frame of this file says nothing to the user."""
-    return filename.startswith((PACKAGE, ASYNCIO, "<frozen"))
 
 
 def trim(error: BaseException) -> BaseException:

@@ -14,10 +14,10 @@ from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.trace import TraceFunction
+from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.digests import own_digest
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import action_name, call_position
-from flyte_nb.engine.state import Action, Attempt
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import Blobs

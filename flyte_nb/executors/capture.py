@@ -29,6 +29,10 @@ BATCH_BYTES = 8192
 show_all = True
 """False in a notebook, where a cell that shows megabytes freezes the page; set by the notebook room."""
 
+_showing = threading.local()
+"""Set while text of a task is passed on to the stream: IPython wraps `write` during a cell and we patch it again, so that the
+text meets our own patch once more; it is not new output."""
+
 
 class Output:
     """The output of one attempt, on its way to the log and to the cell.
@@ -93,6 +97,13 @@ class Output:
             self.closed = True
 
     def _show(self, text: str, show: Callable[[str], Any]) -> None:
+        _showing.now = True
+        try:
+            self._show_within_limit(text, show)
+        finally:
+            _showing.now = False
+
+    def _show_within_limit(self, text: str, show: Callable[[str], Any]) -> None:
         if show_all:
             show(text)
             return
@@ -149,7 +160,7 @@ def _patch(stream: TextIO | None, name: str) -> None:
 
     def write(text: str, /) -> int:
         scope = current_scope.get()
-        if scope is None or not isinstance(text, str):
+        if scope is None or not isinstance(text, str) or getattr(_showing, "now", False):
             return original(text)
         scope.attempt.output.write(name, text, original)
         return len(text)

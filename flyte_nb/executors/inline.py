@@ -13,6 +13,7 @@ __all__ = ["InlineExecutor"]
 
 SYNC_TASKS_AT_WORK = 64
 """Sync tasks mostly wait (files, network, C code without the GIL): more of them than cores may run."""
+ABORT_TRIES = 10
 ABORT_GRACE_SECONDS = 0.2
 """How long a cancelled thread may take to end before it is left behind."""
 
@@ -55,9 +56,12 @@ class InlineExecutor:
             value, error = await asyncio.shield(job.future)
         except asyncio.CancelledError as cancelled:
             call.cancel_children()
-            job.abort()
-            await asyncio.wait([job.future], timeout=ABORT_GRACE_SECONDS)
-            if not job.future.done():
+            for _ in range(ABORT_TRIES):
+                job.abort()
+                await asyncio.wait([job.future], timeout=ABORT_GRACE_SECONDS / ABORT_TRIES)
+                if job.future.done():
+                    break
+            else:
                 cancelled.args = ("its thread could not be ended and still runs; its result is dropped",)
             raise
         if isinstance(error, Aborted):

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from typing import Any
 
+from flyte_nb.executors.user_code import is_in_user_code
+
 __all__ = ["Aborted", "Job", "TaskThreads", "raise_in_thread"]
 
 IDLE_SECONDS = 10.0
@@ -63,10 +65,13 @@ class Job:
             self.loop.call_soon_threadsafe(self._deliver, value, error)
 
     def abort(self) -> None:
-        """Keeps a waiting job from starting and raises `Aborted` in a running one."""
+        """Keeps a waiting job from starting and raises `Aborted` in a running one.
+
+        Nothing is raised while the thread is in the engine's own code; call again until the job is over.
+        """
         with self._lock:
             self._cancelled = True
-            if self._thread_id is not None:
+            if self._thread_id is not None and is_in_user_code(self._thread_id):
                 raise_in_thread(self._thread_id, Aborted)
 
     def _leave(self) -> None:

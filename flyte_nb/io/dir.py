@@ -200,7 +200,8 @@ class Dir(BaseModel, Generic[T]):
 
     def __flyte_preview__(self) -> Preview:
         names = [] if self.is_empty or locations.is_remote(self.path) else list(self._names(limit=51))
-        shown = {"kind": "dir", "text": self.path[-200:], "path": self.path, "files": names[:50]}
+        path = locations.absolute(self.path)
+        shown = {"kind": "dir", "text": path[-200:], "path": path, "files": names[:50]}
         return {**shown, "size_bytes": locations.size_bytes(self.path) if len(names) <= 50 else None}
 
     def _names(self, limit: int) -> Iterator[str]:

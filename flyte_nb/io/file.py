@@ -222,8 +222,8 @@ class File(BaseModel, Generic[T]):
         return await asyncio.to_thread(self.download_sync, local_path)
 
     def __flyte_preview__(self) -> Preview:
-        size = locations.size_bytes(self.path)
-        return {"kind": "file", "text": self.path[-200:], "path": self.path, "size_bytes": size}
+        path = locations.absolute(self.path)
+        return {"kind": "file", "text": path[-200:], "path": path, "size_bytes": locations.size_bytes(path)}
 
     def _remote_options(self, block_size: int | None, compression: str | None, more: dict[str, Any]) -> dict[str, Any]:
         named = {"block_size": block_size, "compression": compression}

@@ -1,1 +1,1 @@
-"""flyte_nb in Jupyter: the magics, completion, and the run explorer in cells. Loaded by `flyte_nb.notebook.extension`."""
+"""flyte_nb in Jupyter: magics, completion, and the run explorer in cells; loaded by `flyte_nb.notebook.extension`."""

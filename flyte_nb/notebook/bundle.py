@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import LIMIT_BYTES, MIME, Document
+from flyte_nb.notebook.document import LIMIT_BYTES, MIME, Document, sendable
 from flyte_nb.notebook.html import run_html, runs_html
 from flyte_nb.remote.plain import run_line, run_tree
 
@@ -32,7 +32,7 @@ def bundle_of_run(name: str, limit_bytes: int = LIMIT_BYTES, details: bool = Tru
     reader = RunReader(name)
     document = reader.document(limit_bytes, details)
     tree = run_tree(reader.row, reader.actions, reader.names)
-    return {MIME: document, "text/html": run_html(document), "text/plain": tree}
+    return sendable({MIME: document, "text/html": run_html(document), "text/plain": tree})
 
 
 def bundle_of_runs(names: Sequence[str], active: str, limit_bytes: int = LIMIT_BYTES, details: bool = True) -> Bundle:
@@ -57,4 +57,4 @@ def bundle_of_runs(names: Sequence[str], active: str, limit_bytes: int = LIMIT_B
     bundle["text/html"] = runs_html([others.get(reader.name, document) for reader in readers], document)
     lines = [run_line(reader.row) for reader in readers if reader.name != active]
     bundle["text/plain"] = "\n".join([*lines, bundle["text/plain"]])
-    return bundle
+    return sendable(bundle)

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
-from flyte_nb.engine.state import Action, RunState
+from flyte_nb.engine.action import Action
+from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.document import LIMIT_BYTES, AnyAction, Document, run_document
 from flyte_nb.remote.plain import InputNames, error_line
 from flyte_nb.remote.source import source

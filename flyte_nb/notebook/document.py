@@ -14,12 +14,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from flyte_nb.engine.state import TERMINAL, Action, RunState
+import msgspec
+
+from flyte_nb.engine.action import TERMINAL, Action
+from flyte_nb.engine.state import RunState
 from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, phase_counts, urgency
 from flyte_nb.remote.source import run_row
+from flyte_nb.store.events import as_unicode
 from flyte_nb.store.rows import ActionRow, RunRow
 
-__all__ = ["MIME", "Details", "Document", "LiveDocument", "run_document"]
+__all__ = ["MIME", "Details", "Document", "LiveDocument", "run_document", "sendable"]
 
 MIME = "application/vnd.flyte.run+json"
 VERSION = 1
@@ -110,10 +114,10 @@ class LiveDocument:
         self._run = run
         self._tables = _Tables()
         self._lock = threading.Lock()
-        self._sent: tuple[Any, ...] = ()
+        self._told: tuple[Any, ...] = ()
 
     def snapshot(self) -> Document:
-        """The whole run as it stands: `{"kind": "snapshot"}` is to go to every page, it replaces what they have."""
+        """The whole run as it stands, to be sent to every page; deltas made from now on build on it."""
         with self._lock:
             run = self._run
             run.take_changed()
@@ -121,6 +125,7 @@ class LiveDocument:
             self._tables = _Tables()
             columns = _columns(actions, self._row_of, self._tables, self._names(), run.started_ns)
             row = run_row(run)
+            self._told = self._told_of_run()
             return {
                 "version": VERSION,
                 "run": row.name,
@@ -146,10 +151,10 @@ class LiveDocument:
         with self._lock:
             run = self._run
             actions = sorted(changed, key=lambda action: action.index)
-            told = (run.phase, run.note, run.closed, tuple(run.labels.items()))
-            if not actions and told == self._sent:
+            told = self._told_of_run()
+            if not actions and told == self._told:
                 return None
-            self._sent = told
+            self._told = told
             known_tasks, known_groups = len(self._tables.tasks.texts), len(self._tables.groups.texts)
             columns = _columns(actions, self._row_of, self._tables, self._names(), run.started_ns)
             return {
@@ -160,6 +165,11 @@ class LiveDocument:
                 "rows": [action.index for action in actions],
                 "actions": columns,
             }
+
+    def _told_of_run(self) -> tuple[Any, ...]:
+        """What the header shows beside the actions; it is sent again when this has changed."""
+        run = self._run
+        return run.phase, run.note, run.closed, tuple(run.labels.items())
 
     def _row_of(self, action: str) -> int:
         return self._run.actions[action].index
@@ -245,6 +255,15 @@ def _columns(
         for action in actions
     ]
     return dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)) if rows else {c: [] for c in COLUMNS}
+
+
+def sendable(document: Document) -> Document:
+    """The document as a page can be sent it: what a task says need not be Unicode, a message must."""
+    try:
+        msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return dict(as_unicode(document))
+    return document
 
 
 def source_word(source: str) -> str:

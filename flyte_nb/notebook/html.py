@@ -1,7 +1,7 @@
 """The run as HTML for places without our renderer: GitHub, nbviewer, exported pages.
 
-One table, no script, nothing loaded. It reads well without its styles and bars too, because some of these places strip them.
-Whatever a task could have influenced is escaped.
+One table, no script, nothing loaded. It reads well without its styles and bars too: some places strip them. Whatever a
+task could have influenced is escaped.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ __all__ = ["run_html", "runs_html"]
 
 ROWS = 200
 BAR_WIDTH, BAR_HEIGHT = 160, 8
+BAD, WARN, LIVE, GOOD = "#e5484d", "#d97706", "#0284c7", "#2e9e4f"
 TONES = {
-    "failed": "var(--jp-error-color1, #d32f2f)",
-    "timed_out": "var(--jp-error-color1, #d32f2f)",
-    "aborted": "var(--jp-warn-color1, #ef6c00)",
-    "running": "var(--jp-info-color1, #0288d1)",
-    "succeeded": "var(--jp-success-color1, #388e3c)",
-    "recovered": "var(--jp-success-color1, #388e3c)",
+    "failed": BAD,
+    "timed_out": BAD,
+    "aborted": WARN,
+    "running": LIVE,
+    "succeeded": GOOD,
+    "recovered": GOOD,
 }
-CELL = "text-align:left;padding:1px 8px;vertical-align:top"
-NUMBER = "text-align:right;padding:1px 8px;white-space:nowrap;vertical-align:top"
+"""Colours that can be read on light and on dark ground: the page's own theme is not known here."""
+CELL = "text-align:left"
+WORD = "text-align:left;white-space:nowrap"
+NUMBER = "text-align:right;white-space:nowrap"
 
 
 def run_html(document: Document) -> str:
@@ -50,7 +53,7 @@ def header(document: Document) -> str:
     if error is not None:
         where = f" ({escape(error['place'])})" if error["place"] else ""
         text = f"{escape(error['code'])}: {escape(one_line(error['message']))}{where}"
-        parts.append(f'<div style="color:{TONES["failed"]}">{text}</div>')
+        parts.append(f'<div style="color:{BAD}">{text}</div>')
     if document["note"]:
         parts.append(f"<div>{escape(document['note'])}</div>")
     return "".join(parts)
@@ -78,7 +81,9 @@ def table(document: Document) -> str:
     body = "".join(row_html(document, row, depths[row], span) for row in rows)
     hidden = document["total"] - len(rows)
     more = f"<div>… {hidden:,} more action{'' if hidden == 1 else 's'}, not shown here</div>" if hidden > 0 else ""
-    titles = "".join(f'<th style="{CELL}">{title}</th>' for title in ("Phase", "Task", "Inputs", "Duration", "Time", "Error"))
+    titles = "".join(
+        f'<th style="{CELL}">{title}</th>' for title in ("Phase", "Task", "Inputs", "Duration", "Time", "Error")
+    )
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
@@ -87,14 +92,14 @@ def row_html(document: Document, row: int, depth: int, span: float) -> str:
     get = {name: column[row] for name, column in columns.items()}
     phase = PHASES[get["phase"]]
     end = get["end"] if get["end"] is not None else (document["duration_ms"] if document["live"] else get["start"])
-    duration = duration_text(end - get["start"]) if get["start"] is not None else "–"
+    duration = duration_text(end - get["start"]) if get["start"] is not None else "-"
     marks = [f"attempt {get['attempt']}"] if get["attempt"] > 1 else []
     marks += [{"cache": "cached"}.get(get["source"], get["source"])] if get["source"] else []
     aside = f" ({', '.join(marks)})" if marks else ""
     task = "&nbsp;" * 4 * depth + escape(document["tasks"][get["task"]] + aside)
     cells = [
-        (CELL + ";white-space:nowrap", phase_html(phase)),
-        (CELL + ";white-space:nowrap", task),
+        (WORD, phase_html(phase)),
+        (WORD, task),
         (CELL, escape(get["label"])),
         (NUMBER, duration),
         (CELL, bar(get["start"], end, span, phase)),
@@ -110,10 +115,8 @@ def bar(start: float | None, end: float | None, span: float, phase: str) -> str:
     left = BAR_WIDTH * start / span
     width = max(1.0, BAR_WIDTH * (end - start) / span)
     colour = TONES.get(phase, "currentColor")
-    return (
-        f'<svg width="{BAR_WIDTH}" height="{BAR_HEIGHT}" aria-hidden="true">'
-        f'<rect x="{left:.1f}" y="1" width="{width:.1f}" height="{BAR_HEIGHT - 2}" style="fill:{colour}"/></svg>'
-    )
+    rect = f'<rect x="{left:.1f}" width="{width:.1f}" height="{BAR_HEIGHT}" fill="{colour}"/>'
+    return f'<svg width="{BAR_WIDTH}" height="{BAR_HEIGHT}">{rect}</svg>'
 
 
 def phase_html(phase: str) -> str:

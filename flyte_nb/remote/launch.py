@@ -19,6 +19,7 @@ from flyte_nb.engine.state import RunState
 from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.run import Run
+from flyte_nb.remote.unsupported import rerun
 
 __all__ = ["Mode", "Runner", "origins", "run", "with_runcontext"]
 
@@ -36,6 +37,7 @@ class Runner:
         self._options = options
         self._mode = mode
         self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
+        self.rerun = rerun
 
     def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         """Starts a run and returns at once; `run.wait()` waits for it."""
@@ -156,6 +158,10 @@ def with_runcontext(
             f"max_action_concurrency must be 0 (no limit) or at least 2 (the parent is an action too), "
             f"got {max_action_concurrency}"
         )
+    if dry_run:
+        raise NotImplementedError("dry_run=True asks a backend what it would do; leave it out to run here")
+    if raw_data_path is not None and "://" in raw_data_path and not raw_data_path.startswith("file://"):
+        raise ValueError(f"raw_data_path must be a local folder here, got {raw_data_path!r}")
     if log_level is not None:
         logging.getLogger("flyte").setLevel(log_level)
     if user_log_level is not None:
@@ -164,17 +170,16 @@ def with_runcontext(
         "service_account": service_account,
         "version": version,
         "copy_style": copy_style if copy_style != "loaded_modules" else None,
-        "dry_run": dry_run or None,
         "copy_bundle_to": str(copy_bundle_to) if copy_bundle_to is not None else None,
         "interactive_mode": interactive_mode,
         "project": project,
         "domain": domain,
-        "env_vars": env_vars,
+        "env_vars": sorted(env_vars) if env_vars else None,
         "interruptible": interruptible,
         "log_format": log_format if log_format != "console" else None,
         "reset_root_logger": reset_root_logger or None,
         "queue": queue,
-        "notifications": repr(notifications) if notifications is not None else None,
+        "notifications": _kinds(notifications),
         "cache_lookup_scope": cache_lookup_scope if cache_lookup_scope != "global" else None,
         "preserve_original_types": preserve_original_types or None,
         "debug": debug or None,
@@ -192,12 +197,20 @@ def with_runcontext(
         disable_run_cache=disable_run_cache,
         overwrite_cache=overwrite_cache,
         max_action_concurrency=max_action_concurrency or None,
-        raw_data_path=raw_data_path,
+        raw_data_path=raw_data_path.removeprefix("file://") if raw_data_path else None,
         run_base_dir=run_base_dir,
         run_start_time=run_start_time,
         recorded={key: value for key, value in recorded.items() if value is not None},
     )
     return Runner(options, mode or "local")
+
+
+def _kinds(notifications: Any) -> list[str] | None:
+    """What notifications were asked for: their classes only, for addresses may be secret."""
+    if notifications is None:
+        return None
+    several = notifications if isinstance(notifications, tuple | list) else (notifications,)
+    return [type(notification).__name__ for notification in several]
 
 
 def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:

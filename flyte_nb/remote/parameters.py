@@ -1,27 +1,109 @@
-"""Inputs of a task given as text, by `%flyte run` and `flyte-nb run`: read and validated by pydantic as their types say.
+"""Inputs of a task given as text, by `%flyte run` and `flyte-nb run`: validated by pydantic as their types say.
 
-    3, 0.1, yes, red, 2026-01-31     scalars, enums (value or name), dates, as they are written
-    [1, 2], {"lr": 0.1}, null        containers, dataclasses, models and None as JSON
-    data/table.csv                   a File or Dir by its path
+3, 0.1, yes, red, 2026-01-31     scalars, enums (value or name), dates, as they are written
+[1, 2], {"lr": 0.1}, null        containers, dataclasses, models and None as JSON
+data/table.csv                   a File or Dir by its path
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.launch import with_runcontext
+from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import did_you_mean
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.previews import short_text
 
-__all__ = ["check_names", "describe_parameters", "input_from_text", "parameter_named"]
+__all__ = ["Given", "describe_parameters", "input_from_text", "labels_of", "parameter_named"]
 
 PLAIN = (int, float, str, bool, bytes)
 """Types whose text is never JSON."""
+
+
+TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"})
+"""The texts of a bool."""
+
+
+@dataclass
+class Given:
+    """The inputs of a task and the labels of its run, as words give them one after the other."""
+
+    task: TaskTemplate[Any, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def take_option(self, option: str, rest: list[str]) -> None:
+        """Takes `--name value`, `--name=value`, `--flag`, `--no-flag` or `--label KEY=VALUE`.
+
+        Args:
+            option: the word with the dashes.
+            rest: the words behind it; the value is taken away from them.
+
+        Raises:
+            CommandError: the task has no such parameter, or the value is not of its type.
+        """
+        name, is_joined, text = option.removeprefix("--").partition("=")
+        if name == "label":
+            self.labels.update(labels_of([text if is_joined else self._next(option, rest)]))
+            return
+        types = self.task.native_interface.get_input_types()
+        key = name.replace("-", "_")
+        negated = key.removeprefix("no_")
+        if types.get(key) is bool and not is_joined and (not rest or rest[0].lower() not in TRUTHS):
+            self.give(key, True)
+        elif key not in types and negated != key and types.get(negated) is bool and not is_joined:
+            self.give(negated, False)
+        else:
+            key = parameter_named(self.task, name)
+            self.give(key, input_from_text(self.task, key, text if is_joined else self._next(option, rest)))
+
+    def give(self, name: str, value: Any) -> None:
+        """Takes the value of a parameter.
+
+        Raises:
+            CommandError: it has one already, or there is no such parameter.
+        """
+        name = parameter_named(self.task, name)
+        if name in self.inputs:
+            raise CommandError(f"{self.task.name}: {name} is given twice")
+        self.inputs[name] = value
+
+    def check(self) -> None:
+        """Checks that every required input is there.
+
+        Raises:
+            CommandError: one is missing.
+        """
+        missing = [name for name in self.task.native_interface.required_inputs() if name not in self.inputs]
+        if missing:
+            raise CommandError(f"{self.task.name} needs {', '.join(missing)}. {describe_parameters(self.task)}")
+
+    def start(self) -> Run:
+        """Runs the task.
+
+        Raises:
+            CommandError: the inputs do not fit.
+            flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the run.
+        """
+        self.check()
+        try:
+            return with_runcontext(labels=self.labels).run(self.task, **self.inputs)
+        except (TypeError, ValueError) as error:
+            if hasattr(error, "run"):  # raised by the run, not by the check of its inputs
+                raise
+            raise CommandError(f"{self.task.name}: {error}") from None
+
+    def _next(self, option: str, rest: list[str]) -> str:
+        if not rest:
+            raise CommandError(f"{option} needs a value. {describe_parameters(self.task)}")
+        return rest.pop(0)
 
 
 def parameter_named(task: TaskTemplate[Any, Any], option: str) -> str:
@@ -34,7 +116,7 @@ def parameter_named(task: TaskTemplate[Any, Any], option: str) -> str:
     names = list(task.native_interface.inputs)
     if wanted not in names:
         raise CommandError(
-            f"{task.name} has no parameter {wanted!r}{did_you_mean(wanted, names)} {describe_parameters(task)}"
+            f"{task.name} has no parameter {wanted!r}.{did_you_mean(wanted, names)} {describe_parameters(task)}"
         )
     return wanted
 
@@ -59,19 +141,6 @@ def input_from_text(task: TaskTemplate[Any, Any], name: str, text: str) -> Any:
         ) from None
 
 
-def check_names(task: TaskTemplate[Any, Any], given: Mapping[str, Any]) -> None:
-    """Checks that every required input is given, and no other.
-
-    Raises:
-        CommandError: one is missing or unknown.
-    """
-    for name in given:
-        parameter_named(task, name)
-    missing = [name for name in task.native_interface.required_inputs() if name not in given]
-    if missing:
-        raise CommandError(f"{task.name} needs {', '.join(missing)}. {describe_parameters(task)}")
-
-
 def describe_parameters(task: TaskTemplate[Any, Any]) -> str:
     """The task's parameters in a line: `It takes x: int, rate: float = 0.1.`"""
     inputs = task.native_interface.inputs
@@ -79,6 +148,21 @@ def describe_parameters(task: TaskTemplate[Any, Any]) -> str:
         return "It takes no inputs."
     texts = [f"{name}: {describe_type(declared)}{_default(default)}" for name, (declared, default) in inputs.items()]
     return f"It takes {', '.join(texts)}."
+
+
+def labels_of(texts: Sequence[str]) -> dict[str, str]:
+    """Labels given as `key=value`.
+
+    Raises:
+        CommandError: one is not of that form.
+    """
+    labels = {}
+    for text in texts:
+        key, given, value = text.partition("=")
+        if not given or not key:
+            raise CommandError(f"A label is given as KEY=VALUE, got {text!r}")
+        labels[key] = value
+    return labels
 
 
 def _default(default: Any) -> str:

@@ -3,7 +3,7 @@
 ✓ quick.main  r7k2m9 · succeeded · 13.1 s · 11 actions
 ├─ ✓ quick.fit  x=0 · 3.7 s
 ├─ ✗ quick.fit  x=2 · 0.4 s · ValueError: unlucky
-└─ … 8 more: 8 succeeded
+└─ … 8 more quick.fit: 8 succeeded
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flyte_nb.store.rows import ActionRow, RunRow
 from flyte_nb.types.previews import label_of_payload
 
 if TYPE_CHECKING:
-    from flyte_nb.engine.state import Action
+    from flyte_nb.engine.action import Action
 
 __all__ = [
     "PHASES",
@@ -51,7 +51,7 @@ PHASES = tuple(PHASE_ICONS)
 PHASE_WORDS = {phase: phase.replace("_", " ") for phase in PHASES}
 
 CHILDREN = 20
-"""Children of one action that are drawn one by one; the others are counted."""
+"""Children of one action and task that are drawn one by one; the others are counted."""
 TREE_LINES = 200
 ERROR_CHARS = 200
 
@@ -60,7 +60,7 @@ InputNames = Mapping[int, Sequence[str]]
 
 
 def run_tree(run: RunRow, actions: Sequence[ActionRow | Action], names: InputNames) -> str:
-    """The run as a tree of lines: the urgent children first, at most 20 of one parent and 200 lines in all.
+    """The run as a tree of lines: of one parent at most 20 children of a task, the urgent first, and 200 lines in all.
 
     Args:
         run: the run.
@@ -88,7 +88,7 @@ def run_line(run: RunRow) -> str:
     facts.append(f"{run.action_count:,} action{'' if run.action_count == 1 else 's'}")
     if run.error is not None:
         facts.append(error_line(run.error))
-    return f"{PHASE_ICONS.get(run.phase, '?')} {run.task}  {' · '.join(facts)}"
+    return printable(f"{PHASE_ICONS.get(run.phase, '?')} {run.task}  {' · '.join(facts)}")
 
 
 def action_label(action: ActionRow | Action, names: InputNames) -> str:
@@ -109,7 +109,7 @@ def error_line(error: ErrorRecord) -> str:
 def duration_text(milliseconds: float | None) -> str:
     """A duration as people read it: `340 µs`, `4 ms`, `1.2 s`, `3 min 07 s`, `2 h 05 min`."""
     if milliseconds is None:
-        return "–"
+        return "-"
     if milliseconds < 1:
         return f"{max(0, round(milliseconds * 1000))} µs"
     if milliseconds < 999.5:
@@ -121,6 +121,11 @@ def duration_text(milliseconds: float | None) -> str:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def printable(text: str) -> str:
+    """The text with spaces for what steers a terminal: escape sequences that a task put into a message stay words."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def phase_counts(actions: Sequence[ActionRow | Action]) -> dict[str, int]:
@@ -139,17 +144,27 @@ URGENCY = {"failed": 0, "timed_out": 0, "running": 1, "aborted": 3, "succeeded":
 def _lines_below(
     parent: str, children: Mapping[str, list[ActionRow | Action]], names: InputNames, indent: str
 ) -> Iterator[str]:
-    of_parent = children.get(parent, [])
-    shown = of_parent if len(of_parent) <= CHILDREN else sorted(of_parent, key=urgency)[:CHILDREN]
-    hidden = len(of_parent) - len(shown)
-    for at, action in enumerate(shown):
-        last = at == len(shown) - 1 and not hidden
-        yield f"{indent}{'└─' if last else '├─'} {_action_line(action, names)}"
-        yield from _lines_below(action.name, children, names, indent + ("   " if last else "│  "))
-    if hidden:
-        counts = phase_counts(sorted(of_parent, key=urgency)[CHILDREN:])
-        text = ", ".join(f"{count:,} {PHASE_WORDS.get(phase, phase)}" for phase, count in counts.items())
-        yield f"{indent}└─ … {hidden:,} more: {text}"
+    by_task: dict[str, list[ActionRow | Action]] = {}
+    for action in children.get(parent, ()):
+        by_task.setdefault(action.task, []).append(action)
+    branches: list[ActionRow | Action | str] = []
+    for task, alike in by_task.items():
+        urgent_first = alike if len(alike) <= CHILDREN else sorted(alike, key=urgency)
+        branches += urgent_first[:CHILDREN]
+        if len(alike) > CHILDREN:
+            branches.append(_rest_line(task, urgent_first[CHILDREN:]))
+    for at, branch in enumerate(branches):
+        is_last = at == len(branches) - 1
+        text = branch if isinstance(branch, str) else _action_line(branch, names)
+        yield f"{indent}{'└─' if is_last else '├─'} {text}"
+        if not isinstance(branch, str):
+            yield from _lines_below(branch.name, children, names, indent + ("   " if is_last else "│  "))
+
+
+def _rest_line(task: str, hidden: Sequence[ActionRow | Action]) -> str:
+    counts = phase_counts(hidden)
+    text = ", ".join(f"{count:,} {PHASE_WORDS.get(phase, phase)}" for phase, count in counts.items())
+    return f"… {len(hidden):,} more {task}: {text}"
 
 
 def _action_line(action: ActionRow | Action, names: InputNames) -> str:
@@ -164,7 +179,7 @@ def _action_line(action: ActionRow | Action, names: InputNames) -> str:
         facts.append(error_line(action.error))
     if action.note:
         facts.append(action.note)
-    return f"{PHASE_ICONS.get(action.phase, '?')} {action.task}  {' · '.join(filter(None, facts))}"
+    return printable(f"{PHASE_ICONS.get(action.phase, '?')} {action.task}  {' · '.join(filter(None, facts))}")
 
 
 def _milliseconds(start_ns: int, end_ns: int | None) -> float:

@@ -41,8 +41,8 @@ def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in words.split(".")):
         raise CommandError(f"Say which task by its name; {words!r} is not a name.{near}")
     if found is None:
-        known = "" if near else f" Tasks here: {', '.join(sorted(tasks)[:10]) or 'none yet; declare one with @env.task'}."
-        raise CommandError(f"No task is named {words!r}.{near}{known}")
+        known = ", ".join(sorted(tasks)[:10]) or "none yet; declare one with @env.task"
+        raise CommandError(f"No task is named {words!r}.{near or f' Tasks here: {known}.'}")
     kind = "a function" if callable(found) and hasattr(found, "__code__") else f"of type {type(found).__name__}"
     hint = " Declare it with @env.task." if kind == "a function" else ""
     raise CommandError(f"{words!r} is {kind}, not a task.{hint}{near}")
@@ -76,8 +76,8 @@ def find_run(words: str) -> Run:
         if len(starting) == 1:
             return Run(starting[0])
         if starting:
-            some = ", ".join(starting[:5])
-            raise CommandError(f"{len(starting)} runs start with {words!r}: {some} ... Give more of the name.") from None
+            some = f"{len(starting)} runs start with {words!r}: {', '.join(starting[:5])} ..."
+            raise CommandError(f"{some} Give more of the name.") from None
         raise CommandError(str(error.args[0])) from None
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import cloudpickle
 
+from flyte_nb.engine.action import Action as LiveAction
 from flyte_nb.engine.run import abort_run, label_run
 from flyte_nb.engine.session import current_session
-from flyte_nb.engine.state import Action as LiveAction
 from flyte_nb.engine.state import RunState
 from flyte_nb.models import NativeInterface
 from flyte_nb.store.queries import Store

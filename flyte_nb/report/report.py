@@ -27,9 +27,9 @@ _PAGE = Template("""<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>
+:root { color-scheme: light; background: #fff; color: #222; }
 body { margin: 0; padding: 12px 16px; font: 14px/1.5 system-ui, sans-serif; }
 img, svg { max-width: 100%; }
 table { border-collapse: collapse; }

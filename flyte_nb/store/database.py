@@ -7,8 +7,8 @@ soon as it is not asking anything. Within a process everybody shares one connect
 its own.
 
 Two traps. Never open the database *file* by other means than DuckDB in a process that may have it open: closing
-such a file drops DuckDB's lock on it, and rows are lost. And a fork copies an open connection: the child leaves its
-copy alone for ever.
+such a file drops DuckDB's lock on it, and rows are lost. And never fork while it is open: the child's DuckDB would take
+the parent's open file for its own.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ TURN_SECONDS = 0.1
 WAIT_SECONDS = 60.0
 FOREIGN_SECONDS = 1.0
 """How long a program that opened the file by itself is waited for."""
+FORK_WAIT_SECONDS = 1.0
+"""How long a fork waits for queries of other threads."""
 
 CONFIG: dict[str, Any] = {
     "enable_external_access": False,
@@ -60,12 +62,15 @@ class Database:
         self._begin()
 
     def _begin(self) -> None:
-        self._guard = threading.Condition()
+        self._guard = threading.RLock()
+        self._left = threading.Condition(self._guard)
         self._lock: FileLock | None = None
         self._connection: DuckDBPyConnection | None = None
         self._users = 0
         self._used_at = 0.0
         self._gave_way = False
+        self._forking = False
+        self._forked_in_use = False
 
     @classmethod
     def of(cls, home: Home) -> Database:
@@ -82,20 +87,18 @@ class Database:
             StoreVersionError: a newer release wrote it.
             StoreError: it cannot be opened.
         """
-        with self._guard:
-            connection = self._connection or self._open()
-            fold(connection, self.home)
-            cursor = connection.cursor()
-            self._users += 1
+        cursor: DuckDBPyConnection | None = None
         try:
+            with self._guard:
+                connection = self._connection or self._open()
+                fold(connection, self.home)
+                # No call between the two: an interrupt finds both done or none.
+                cursor = connection.cursor()
+                self._users += 1
             yield cursor
         finally:
-            cursor.close()
-            with self._guard:
-                self._users -= 1
-                self._used_at = time.monotonic()
-                self._close_if(self._is_wanted())
-                self._guard.notify_all()
+            if cursor is not None:
+                self._leave(cursor)
 
     def close(self) -> None:
         """Lets the file go now, unless it is being asked."""
@@ -107,7 +110,7 @@ class Database:
         """The file, complete and not open in any process of ours, for as long as the block takes."""
         with self._guard:
             fold(self._connection or self._open(), self.home)
-            self._guard.wait_for(lambda: not self._users)
+            self._left.wait_for(lambda: not self._users)
             connection = self._connection or self._open()
             connection.close()
             self._connection = None
@@ -116,7 +119,19 @@ class Database:
             finally:
                 self._release_lock()
 
+    def _leave(self, cursor: DuckDBPyConnection) -> None:
+        try:
+            cursor.close()
+        finally:
+            with self._guard:
+                self._users -= 1
+                self._used_at = time.monotonic()
+                self._close_if(self._is_wanted())
+                self._left.notify_all()
+
     def _open(self) -> DuckDBPyConnection:
+        if self._forked_in_use:
+            raise StoreError(f"{self.home.database} was being asked when this process was forked; ask from its parent.")
         self.home.ensure()
         self._take_lock()
         try:
@@ -186,13 +201,25 @@ class Database:
                 idle = time.monotonic() - self._used_at
                 closed = self._close_if(idle > LINGER_SECONDS or self._is_wanted())
 
-    def _leave_to_parent(self) -> None:
-        """In the child of a fork: the open file is the parent's. To close the copy would write into it."""
-        if self._connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
-        if self._lock is not None:
-            self._lock.abandon()
+    def _before_fork(self) -> None:
+        self._forking = self._guard.acquire(timeout=FORK_WAIT_SECONDS)
+        if self._forking:
+            self._left.wait_for(lambda: not self._users, FORK_WAIT_SECONDS)
+            self._close_if(True)
+
+    def _in_parent(self) -> None:
+        if self._forking:
+            self._forking = False
+            self._guard.release()
+
+    def _in_child(self) -> None:
+        connection, lock, in_use = self._connection, self._lock, not self._forking
         self._begin()
+        if connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # to close it would write into the parent's file
+        if lock is not None:
+            lock.abandon()
+        self._forked_in_use = in_use or connection is not None
 
 
 def connect_waiting(path: Path) -> DuckDBPyConnection:
@@ -242,13 +269,27 @@ def close_all() -> None:
         database.close()
 
 
-def leave_to_parent() -> None:
-    """In the child of a fork."""
+def before_fork() -> None:
+    """Closes every database: a child must not inherit an open one."""
+    databases_guard.acquire()
+    for database in databases.values():
+        database._before_fork()
+
+
+def after_fork_in_parent() -> None:
+    """Lets other threads open databases again."""
+    for database in databases.values():
+        database._in_parent()
+    databases_guard.release()
+
+
+def after_fork_in_child() -> None:
+    """Begins anew."""
     global databases_guard
     databases_guard = threading.Lock()
     for database in databases.values():
-        database._leave_to_parent()
+        database._in_child()
 
 
 atexit.register(close_all)
-os.register_at_fork(after_in_child=leave_to_parent)
+os.register_at_fork(before=before_fork, after_in_parent=after_fork_in_parent, after_in_child=after_fork_in_child)

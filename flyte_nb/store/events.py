@@ -30,6 +30,7 @@ __all__ = [
     "RunLabelled",
     "RunStarted",
     "TaskDeclared",
+    "as_unicode",
     "decode_event",
     "encode_event",
 ]
@@ -195,3 +196,16 @@ Event = (
 
 encode_event = msgspec.msgpack.Encoder().encode
 decode_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def as_unicode(value: Any) -> Any:
+    """Anything made of plain data, with question marks for text that has no bytes: lone surrogates are not Unicode."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, msgspec.Struct):
+        return type(value)(*[as_unicode(getattr(value, name)) for name in value.__struct_fields__])
+    if isinstance(value, dict):
+        return {as_unicode(key): as_unicode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_unicode(item) for item in value]
+    return value

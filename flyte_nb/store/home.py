@@ -17,12 +17,16 @@ in git.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 import uuid
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte_nb.store.errors import StoreError, StoreVersionError
+from flyte_nb.store.errors import StoreError, StoreVersionError, StoreWarning
+from flyte_nb.store.mounts import is_on_network
 
 __all__ = ["STORE_VERSION", "Home"]
 
@@ -31,6 +35,7 @@ STORE_VERSION = 1
 
 FOLDER = ".flyte_nb"
 ROOT_MARKS = (FOLDER, "pyproject.toml", ".git")
+LOCAL_ROOT = Path("/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir())
 CURE = "Set FLYTE_NB_HOME to a folder that can be written, or free this one."
 
 
@@ -50,12 +55,8 @@ class Home:
         chosen = path or os.environ.get("FLYTE_NB_HOME")
         if chosen:
             return cls(Path(chosen).expanduser().resolve())
-        return cls(project_root(Path.cwd()) / FOLDER)
-
-    @property
-    def project(self) -> Path:
-        """The folder that notebooks' paths are relative to."""
-        return self.path.parent
+        path = project_root(Path.cwd()) / FOLDER
+        return cls(local_path(path) if is_on_network(path) else path)
 
     @property
     def journals(self) -> Path:
@@ -144,3 +145,15 @@ def project_root(start: Path) -> Path:
         if any((folder / mark).exists() for mark in ROOT_MARKS):
             return folder
     return start
+
+
+def local_path(path: Path) -> Path:
+    """Where on this machine the home of a project goes that lies on another machine's disk; says so."""
+    local = LOCAL_ROOT / f"flyte_nb-{os.getuid()}" / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    warnings.warn(
+        f"{path} is on a network file system, where locks cannot be relied on: runs are recorded in {local} instead."
+        " Set FLYTE_NB_HOME to choose a folder yourself.",
+        StoreWarning,
+        stacklevel=3,
+    )
+    return local

@@ -68,7 +68,9 @@ class Journal:
         self._segment_bytes = 0
         self._fd = -1
 
-        self._changed = threading.Condition(threading.Lock())
+        # Taken itself, never through the condition, whose own code an exception could leave with the lock held.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiters: list[Future[None]] = []
         self._synced = 0
         """How many payloads are on the disk."""
@@ -135,7 +137,7 @@ class Journal:
         """
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()
-        with self._changed:
+        with self._lock:
             if position <= self._synced:
                 future.set_result(None)
             elif self._ended is not None:
@@ -159,7 +161,7 @@ class Journal:
         Raises:
             JournalWriteError: the last frames could not be written.
         """
-        with self._changed:
+        with self._lock:
             if self._ended is not None:
                 return
             self._ended = f"The journal {self.identifier} is closed."
@@ -173,11 +175,11 @@ class Journal:
 
     def _wake(self) -> None:
         """Tells the syncing thread that something was appended."""
-        with self._changed:
+        with self._lock:
             if self._ended is not None:
                 raise JournalWriteError(self._ended)
-            self._asleep = False
             self._changed.notify()
+            self._asleep = False
 
     def _flush(self) -> int:
         """Writes what was appended; returns how many payloads are written now (called with the write lock held)."""
@@ -220,7 +222,7 @@ class Journal:
         """The syncing thread: an fsync whenever somebody waits for one, and within 50 ms of any append."""
         ended = False
         while not ended and not self._broken:
-            with self._changed:
+            with self._lock:
                 self._asleep = True
                 while not self._payloads and self._synced == self._taken and self._ended is None:
                     self._changed.wait()
@@ -236,7 +238,7 @@ class Journal:
                 else:
                     future.set_exception(failure)
             if failure is not None and not ended:
-                with self._changed:
+                with self._lock:
                     self._changed.wait(RETRY_SECONDS)
 
     def _flush_and_sync(self) -> JournalWriteError | None:
@@ -264,7 +266,7 @@ class Journal:
         except (OSError, StoreError) as error:
             # After a failed fsync the OS may have dropped what it could not write: nothing more can be promised.
             failure = f"{self._path()} cannot be synced: {error}. {CURE}"
-            with self._changed:
+            with self._lock:
                 self._broken, self._ended, self._asleep = True, failure, True
             raise JournalWriteError(failure) from error
 
@@ -282,7 +284,8 @@ class Journal:
         self._ended = f"The journal {self.identifier} belongs to the process that this one was forked from."
         self._asleep = True
         self._payloads, self._chunk = [], b""
-        self._changed, self._write_lock = threading.Condition(threading.Lock()), threading.Lock()
+        self._lock, self._write_lock = threading.Lock(), threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._owner_lock.abandon()
         self._let_go()
 

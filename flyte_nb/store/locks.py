@@ -22,7 +22,6 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def try_exclusive(self) -> bool:

@@ -21,6 +21,7 @@ __all__ = ["ValueRow", "value_rows"]
 VALUE_JSON_BYTES = 64 * 1024
 """A value whose JSON is longer stands in the database by its preview only."""
 
+UNREADABLE = '{"kind":"opaque","text":"<unreadable value>"}'
 LISTS = ("tuple", "set", "frozenset")
 
 ValueRow = tuple[str, str, str, int, str | None, int, str, str | None]
@@ -42,19 +43,24 @@ def value_rows(run: str, action: str, direction: str, payload: bytes) -> Iterato
         return
     for position, raw in enumerate(raws):
         view = memoryview(raw)
-        tree, digest, size = unpack(view), None, view.nbytes
-        if type(tree) is Ext and tree.code == BLOB:
-            blob = leaf_content(tree)
-            digest, size = blob.digest, blob.size_bytes
-        preview = encode_preview(preview_of_tree(tree)).decode()
-        yield run, action, direction, position, digest, size, preview, value_json(tree)
+        digest, size = None, view.nbytes
+        try:
+            tree = unpack(view)
+            if type(tree) is Ext and tree.code == BLOB:
+                blob = leaf_content(tree)
+                digest, size = blob.digest, blob.size_bytes
+            preview = encode_preview(preview_of_tree(tree)).decode()
+            value = value_json(tree)
+        except (msgspec.MsgspecError, RecursionError):
+            preview, value = UNREADABLE, None
+        yield run, action, direction, position, digest, size, preview, value
 
 
 def value_json(tree: Any) -> str | None:
     """The value as JSON; None when JSON cannot say it, or not in a few words."""
     try:
         encoded = encode_value(tree)
-    except (ValueError, TypeError, msgspec.MsgspecError):
+    except (ValueError, TypeError):
         return None
     return encoded.decode() if len(encoded) <= VALUE_JSON_BYTES else None
 

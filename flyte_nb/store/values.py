@@ -82,10 +82,6 @@ class ValueStore:
             os.close(fd)
         return [mapped[start:end] for start, end in part_bounds(mapped, path)]
 
-    def contains(self, digest: str) -> bool:
-        """Whether something is stored under the digest."""
-        return self.path(digest).exists()
-
     def path(self, digest: str) -> Path:
         """The file of a value."""
         return self._home.values / digest[:2] / digest

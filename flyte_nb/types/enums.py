@@ -39,7 +39,7 @@ class EnumTransformer:
             raise TypeTransformerFailedError(f"Value {value} is not in Enum {self.enum_type}")
         if isinstance(value, str) and value in members:
             return str(value)
-        if value not in [member.value for member in self.enum_type]:
+        if not isinstance(value, str | int) or value not in [member.value for member in self.enum_type]:
             raise TypeTransformerFailedError(f"Value {short_text(value)} is not in Enum {self.enum_type}")
         if not isinstance(value, str):
             raise TypeTransformerFailedError("Expected an enum")
@@ -68,11 +68,12 @@ class LiteralEnumTransformer:
     def encode(self, value: Any, blobs: Blobs) -> Any:
         if isinstance(value, enum.Enum):
             value = value.value
-        if value in self.values:
+        if isinstance(value, str) and value in self.values:
             return str(value)
-        if value in self.enum_type.__members__:
+        if isinstance(value, str) and value in self.enum_type.__members__:
             raise TypeTransformerFailedError(f"Value {value} is not valid value, expected - {self.values}")
-        raise TypeTransformerFailedError(f"Value {short_text(value)[1:-1]} is not in Enum {self.enum_type}")
+        shown = preview_of_value(value)["text"]
+        raise TypeTransformerFailedError(f"Value {shown} is not in Enum {self.enum_type}")
 
     def decode(self, tree: Any, blobs: Blobs) -> Any:
         return tree

@@ -54,19 +54,25 @@ def pickled(value: Any, blobs: Blobs, preview: Preview | None = None) -> Ext:
         size_bytes = len(head) + sum(part.nbytes for part in raw)
         if size_bytes < LARGE_PICKLE_BYTES:
             return pickle_leaf(_dump(value, None) if raw else head, preview or preview_of_value(value))
-    except (TypeError, AttributeError, pickle.PicklingError, NotImplementedError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever a user's __reduce__ raises: the value cannot cross
         raise TypeTransformerFailedError(_unpicklable_message(value, error)) from error
     digest = blobs.put([head, *raw])
     return blob_leaf(Blob(digest, size_bytes, "pickle5", preview or preview_of_value(value)))
 
 
 def unpickled(leaf: Ext, blobs: Blobs) -> Any:
-    """The value of a pickled leaf."""
+    """The value of a pickled leaf.
+
+    Raises:
+        TypeTransformerFailedError: when it cannot be read here, e.g. for a package that is not installed.
+        KeyError: when the value store does not hold it.
+    """
     content = leaf_content(leaf)
-    if leaf.code == BLOB:
-        head, *buffers = blobs.get(content.digest)
+    head, *buffers = blobs.get(content.digest) if leaf.code == BLOB else (content[0],)
+    try:
         return pickle.loads(head, buffers=buffers)
-    return pickle.loads(content[0])
+    except Exception as error:  # whatever a user's class raises while it is rebuilt
+        raise TypeTransformerFailedError(f"The pickled value cannot be read here: {error!r}") from error
 
 
 class PickleTransformer:

@@ -1,8 +1,8 @@
 /**
  * The comms between one notebook's kernel and the runs drawn in it.
  *
- * Either side opens: the kernel when it displays a run, this page when it draws a live run that it has no comm for (after a
- * reload) or when a detail is wanted that the document does not carry. All views of a run share its comm.
+ * Either side opens: the kernel when it displays a run, this page when it draws a live run that it has no comm for
+ * (after a reload) or when a detail is wanted that the document does not carry. All views of a run share its comm.
  */
 import type {ISessionContext} from '@jupyterlab/apputils';
 import type {Kernel, KernelMessage} from '@jupyterlab/services';

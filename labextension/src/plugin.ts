@@ -47,11 +47,15 @@ function rendererFactory(comms: RunComms | null): IRenderMime.IRendererFactory {
   return {safe: true, mimeTypes: [MIME], defaultRank: RANK, createRenderer: () => new RunRenderer(comms)};
 }
 
-/** Keys typed in an explorer are its own (`l`, `e`, arrows), those with a modifier (Ctrl+S, Shift+Enter) the application's. */
+/**
+ * Plain keys typed in an explorer are its own (`l`, `e`, arrows), Ctrl+S and Shift+Enter the application's.
+ * The mark stands on the target itself: the application looks for it on the way up and would match the target first.
+ */
 function keepPlainKeys(event: KeyboardEvent): void {
-  const explorer = event.target instanceof Element ? event.target.closest('.fnb-root') : null;
+  const {target} = event;
+  if (!(target instanceof Element) || !target.closest('.fnb-root')) return;
   const modified = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === 'Enter');
-  explorer?.toggleAttribute('data-lm-suppress-shortcuts', !modified);
+  target.toggleAttribute('data-lm-suppress-shortcuts', !modified);
 }
 
 const plugin: JupyterFrontEndPlugin<void> = {
@@ -62,7 +66,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   optional: [INotebookTracker],
   activate: (_: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: INotebookTracker | null) => {
     registry.addFactory(rendererFactory(null));
-    // On the window, because the application listens on the document while the event still travels down.
+    // On the window and on the way down, before the application's listener on the document in either phase.
     window.addEventListener('keydown', keepPlainKeys, {capture: true});
     const serve = (panel: NotebookPanel) => {
       const comms = new RunComms(panel.sessionContext);

@@ -1,4 +1,4 @@
-/** The anywidget module, for VS Code, Colab and plain pages: the model's `doc` is the document, custom messages are the port. */
+/** The anywidget module (VS Code, Colab, plain pages): the model's `doc` is drawn, its custom messages are the port. */
 import type {AnyModel} from '@anywidget/types';
 import detail from '../style/detail.css';
 import explorer from '../style/explorer.css';

@@ -29,7 +29,11 @@ def test_the_tree_is_flytes(name: str, bases: list[str]) -> None:
 
 
 def test_every_error_of_the_module_is_public_and_drawn_in_its_docstring() -> None:
-    classes = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, RuntimeError) and v is not RuntimeError]
+    classes = [
+        v
+        for v in vars(errors).values()
+        if isinstance(v, type) and issubclass(v, RuntimeError) and v is not RuntimeError
+    ]
     for cls in classes:
         assert cls.__name__ in errors.__all__
         if not issubclass(cls, errors.AppleSiliconError):

@@ -139,7 +139,9 @@ class Opaque:
 
 
 def test_the_json_schema_names_every_input() -> None:
-    def function(a: int, b: list[str], c: Colour, d: Point, e: Opaque, f: Literal["u", "v"], g: float = 1.0) -> None: ...
+    def function(
+        a: int, b: list[str], c: Colour, d: Point, e: Opaque, f: Literal["u", "v"], g: float = 1.0
+    ) -> None: ...
 
     schema = NativeInterface.from_callable(function).json_schema
     properties = schema["properties"]
@@ -152,26 +154,53 @@ def test_the_json_schema_names_every_input() -> None:
     assert properties["f"]["enum"] == ["u", "v"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Fits a model.\n\nMore words.\n\nArgs:\n    depth (int): how deep.\n        Very.\n    rate: how fast.\n\nReturns:\n    x: y",
-        "Fits a model.\n\nMore words.\n\n:param int depth: how deep.\n    Very.\n:param rate: how fast.\n:returns: x",
-    ],
-)
-def test_docstrings_describe_the_inputs(text: str) -> None:
-    docstring = Docstring(text)
-    assert docstring.short_description == "Fits a model."
-    assert docstring.long_description == "More words."
-    assert docstring.input_descriptions == {"depth": "how deep.\nVery.", "rate": "how fast."}
+GOOGLE = """Fits a model.
+
+    More words.
+
+    Args:
+        depth (int): how deep.
+            Very.
+        rate: how fast.
+
+    Returns:
+        x: y
+    """
+
+REST = """Fits a model.
+
+    More words.
+
+    :param int depth: how deep.
+        Very.
+    :param rate: how fast.
+    :returns: x
+    """
+
+NUMPY = """Fits a model.
+
+    More words.
+
+    Parameters
+    ----------
+    depth : int
+        how deep.
+    rate : float, optional
+        how fast.
+
+    Returns
+    -------
+    int
+    """
 
 
-def test_numpy_docstrings_describe_the_inputs() -> None:
-    text = "Fits.\n\nParameters\n----------\ndepth : int\n    how deep.\nrate : float, optional\n    how fast.\n\nReturns\n-------\nint"
+@pytest.mark.parametrize("text", [GOOGLE, REST, NUMPY])
+def test_docstrings_describe_the_function_and_its_inputs(text: str) -> None:
     docstring = Docstring(text)
-    assert docstring.short_description == "Fits."
+    assert (docstring.short_description, docstring.long_description) == ("Fits a model.", "More words.")
     assert list(docstring.input_descriptions) == ["depth", "rate"]
-    assert "how fast." in docstring.input_descriptions["rate"]
+    assert "how deep." in docstring.input_descriptions["depth"]
+    assert docstring.input_descriptions["rate"].endswith("how fast.")
 
 
 def test_no_docstring_says_nothing() -> None:

@@ -6,7 +6,6 @@ Needs Debian's chromium and the built front end (`npm run build:prod` in labexte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,8 +86,3 @@ DRAW = """async docs => {
     return drawRun(el, doc);
   });
 }"""
-
-
-@pytest.fixture(scope="session")
-def widget_module() -> Path:
-    return WIDGET

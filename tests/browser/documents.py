@@ -132,8 +132,13 @@ TRACEBACK = (
 )
 FRAME = {
     "kind": "frame",
-    "text": "DataFrame 120 × 4",
-    "columns": [["sepal length", "float64"], ["sepal width", "float64"], ["petal length", "float64"], ["species", "object"]],
+    "text": "DataFrame 120 x 4",
+    "columns": [
+        ["sepal length", "float64"],
+        ["sepal width", "float64"],
+        ["petal length", "float64"],
+        ["species", "object"],
+    ],
     "rows": [["5.1", "3.5", "1.4", "setosa"], ["4.9", "3.0", "1.4", "setosa"], ["7.0", "3.2", "4.7", "versicolor"]],
     "shape": [120, 4],
 }
@@ -146,20 +151,40 @@ LOGS = [
 
 
 def failed_run() -> Document:
-    """Ten actions: a fan-out of fits of which one failed after three attempts, one came from the cache; a trace; a report."""
+    """Ten actions: fits of which one failed after three attempts and one came from the cache, traces, a report."""
     rows: list[dict[str, Any]] = [
-        {"name": "a0", "parent": -1, "phase": "failed", "start": 3.0, "end": 4180.0, "error": "ValueError: depth 9: more leaves than rows"},
+        {
+            "name": "a0",
+            "parent": -1,
+            "phase": "failed",
+            "start": 3.0,
+            "end": 4180.0,
+            "error": "ValueError: depth 9: more leaves than rows",
+        },
         {"name": "a1split", "task": 1, "queued": 12, "start": 14, "end": 380, "label": "test_size=0.2"},
     ]
     for k, depth in enumerate([2, 3, 4, 6, 9]):
         start = 400.0 + 60 * k
-        row = {"name": f"a{k + 2}fit", "task": 2, "queued": 395.0, "start": start, "end": start + 700 + 330 * k, "label": f"depth={depth}"}
+        row = {
+            "name": f"a{k + 2}fit",
+            "task": 2,
+            "queued": 395.0,
+            "start": start,
+            "end": start + 700 + 330 * k,
+            "label": f"depth={depth}",
+        }
         rows.append(row)
     rows[2].update(source="cache", end=404.0)
     rows[6].update(phase="failed", attempt=3, error="ValueError: depth 9: more leaves than rows")
-    rows.append({"name": "t1", "parent": 3, "task": 3, "kind": 1, "queued": 470, "start": 471, "end": 900, "label": "fold=0"})
-    rows.append({"name": "t2", "parent": 3, "task": 3, "kind": 1, "queued": 900, "start": 901, "end": 1400, "label": "fold=1"})
-    rows.append({"name": "a9report", "task": 4, "queued": 3000, "start": 3004, "end": 4100, "label": "scores={2: 0.91, …}"})
+    rows.append(
+        {"name": "t1", "parent": 3, "task": 3, "kind": 1, "queued": 470, "start": 471, "end": 900, "label": "fold=0"}
+    )
+    rows.append(
+        {"name": "t2", "parent": 3, "task": 3, "kind": 1, "queued": 900, "start": 901, "end": 1400, "label": "fold=1"}
+    )
+    rows.append(
+        {"name": "a9report", "task": 4, "queued": 3000, "start": 3004, "end": 4100, "label": "scores={2: 0.91, …}"}
+    )
     tasks = ["iris.main", "iris.split", "iris.fit", "iris.score", "iris.summarise"]
     inputs = [value("frame", "DataFrame", **FRAME), scalar("depth", "int", "9")]
     failure = {
@@ -170,11 +195,34 @@ def failed_run() -> Document:
         "traceback": TRACEBACK,
     }
     attempts = [
-        {"attempt": 1, "phase": "failed", "start": 640.0, "end": 1300.0, "error": "ConnectionError: the feature store hung up"},
-        {"attempt": 2, "phase": "failed", "start": 1400.0, "end": 1900.0, "error": "ValueError: depth 9: more leaves than rows"},
-        {"attempt": 3, "phase": "failed", "start": 2000.0, "end": 2660.0, "error": "ValueError: depth 9: more leaves than rows"},
+        {
+            "attempt": 1,
+            "phase": "failed",
+            "start": 640.0,
+            "end": 1300.0,
+            "error": "ConnectionError: the feature store hung up",
+        },
+        {
+            "attempt": 2,
+            "phase": "failed",
+            "start": 1400.0,
+            "end": 1900.0,
+            "error": "ValueError: depth 9: more leaves than rows",
+        },
+        {
+            "attempt": 3,
+            "phase": "failed",
+            "start": 2000.0,
+            "end": 2660.0,
+            "error": "ValueError: depth 9: more leaves than rows",
+        },
     ]
-    code = {"source": SOURCE, "place": "cell 3, line 1", "settings": {"retries": "2", "cache": "auto"}, "digest": "b3:5e1f9c"}
+    code = {
+        "source": SOURCE,
+        "place": "cell 3, line 1",
+        "settings": {"retries": "2", "cache": "auto"},
+        "digest": "b3:5e1f9c",
+    }
     model = {
         "kind": "model",
         "text": "Model(depth=3, score=0.94, weights=[0.1, 0.7, …])",
@@ -183,22 +231,63 @@ def failed_run() -> Document:
             ["score", {"kind": "scalar", "text": "0.94"}],
             [
                 "weights",
-                {"kind": "tree", "text": "list of 2", "length": 7, "children": [["0", {"kind": "scalar", "text": "0.1"}], ["1", {"kind": "scalar", "text": "0.7"}]]},
+                {
+                    "kind": "tree",
+                    "text": "list of 2",
+                    "length": 7,
+                    "children": [["0", {"kind": "scalar", "text": "0.1"}], ["1", {"kind": "scalar", "text": "0.7"}]],
+                },
             ],
         ],
     }
     details = [
-        detail("a0", "iris.main", phase="failed", inputs=[scalar("depths", "list[int]", "[2, 3, 4, 6, 9]")], error=failure, code=code),
-        detail("a1split", "iris.split", outputs=[value("o0", "DataFrame", **FRAME), value("o1", "ndarray", kind="array", text="ndarray 120", shape=[120], dtype="float64", head="[5.1 4.9 4.7 4.6 5.0 …]")]),
-        detail("a6fit", "iris.fit", phase="failed", inputs=inputs, error=failure, logs=LOGS, attempts=attempts, code=code),
-        detail("a3fit", "iris.fit", inputs=[inputs[0], scalar("depth", "int", "3")], outputs=[value("o0", "Model", **model)], code=code),
+        detail(
+            "a0",
+            "iris.main",
+            phase="failed",
+            inputs=[scalar("depths", "list[int]", "[2, 3, 4, 6, 9]")],
+            error=failure,
+            code=code,
+        ),
+        detail(
+            "a1split",
+            "iris.split",
+            outputs=[
+                value("o0", "DataFrame", **FRAME),
+                value(
+                    "o1",
+                    "ndarray",
+                    kind="array",
+                    text="ndarray 120",
+                    shape=[120],
+                    dtype="float64",
+                    head="[5.1 4.9 4.7 4.6 5.0 …]",
+                ),
+            ],
+        ),
+        detail(
+            "a6fit", "iris.fit", phase="failed", inputs=inputs, error=failure, logs=LOGS, attempts=attempts, code=code
+        ),
+        detail(
+            "a3fit",
+            "iris.fit",
+            inputs=[inputs[0], scalar("depth", "int", "3")],
+            outputs=[value("o0", "Model", **model)],
+            code=code,
+        ),
         detail(
             "a9report",
             "iris.summarise",
             outputs=[
-                value("o0", "Figure", kind="image", text="Figure 240 × 120", png=png(), shape=[240, 120]),
+                value("o0", "Figure", kind="image", text="Figure 240 x 120", png=png(), shape=[240, 120]),
                 value("o1", "File", kind="file", text="scores.csv", path="/data/scores.csv", size_bytes=48_213),
-                value("o2", "str", kind="text", text="Depth 3 scores best.", full="Depth 3 scores best.\nDepth 9 could not be fitted."),
+                value(
+                    "o2",
+                    "str",
+                    kind="text",
+                    text="Depth 3 scores best.",
+                    full="Depth 3 scores best.\nDepth 9 could not be fitted.",
+                ),
             ],
             report="<h1 style='font-family:sans-serif'>Scores</h1><p>Depth 3 scores <b>0.94</b>.</p>",
         ),
@@ -217,7 +306,14 @@ def large_run(n: int = 10_000) -> Document:
     rows: list[dict[str, Any]] = [{"name": "a0", "parent": -1, "phase": "running", "start": 1.0}]
     for k in range(n - 1):
         start = 5.0 + k * 0.8
-        row = {"name": f"s{k}", "task": 1, "queued": 4.0, "start": start, "end": start + 40 + 30 * (k % 17), "label": f"x={k}"}
+        row = {
+            "name": f"s{k}",
+            "task": 1,
+            "queued": 4.0,
+            "start": start,
+            "end": start + 40 + 30 * (k % 17),
+            "label": f"x={k}",
+        }
         if k % 100 == 57:
             row.update(phase="failed", error=f"ValueError: unlucky {k}")
         if k >= n - 6:
@@ -234,47 +330,3 @@ def running_run() -> Document:
         {"name": "a2", "task": 1, "queued": 2.0, "start": 510.0, "phase": "running", "label": "x=2"},
     ]
     return document(rows, ["squares.main", "squares.square"], run="rlive", live=True, duration_ms=1500.0)
-
-
-HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
-
-
-def hostile_run() -> Document:
-    """Every text that a task can influence holds markup that would set `window.hacked`."""
-    failure = dict.fromkeys(("code", "kind", "message", "place", "traceback"), HOSTILE)
-    rows = [
-        {"name": "a0", "parent": -1, "phase": "failed", "start": 0.0, "end": 9.0, "label": HOSTILE, "error": HOSTILE, "source": HOSTILE},
-        {"name": HOSTILE, "task": 1, "group": 0, "start": 1.0, "end": 8.0, "label": HOSTILE, "error": HOSTILE, "phase": "failed"},
-    ]
-    tree = {"kind": "tree", "text": HOSTILE, "children": [[HOSTILE, {"kind": "text", "text": HOSTILE, "full": HOSTILE * 2}]]}
-    values = [
-        value(HOSTILE, HOSTILE, kind="scalar", text=HOSTILE),
-        value("tree", "dict", **tree),
-        value("frame", "DataFrame", kind="frame", text=HOSTILE, columns=[[HOSTILE, HOSTILE]], rows=[[HOSTILE]], shape=[1, 1]),
-        value("image", "Figure", kind="image", text=HOSTILE, png='"><script>window.hacked=1</script>'),
-        value("file", "File", kind="file", text=HOSTILE, path=HOSTILE),
-    ]
-    hostile = detail(
-        "a0",
-        HOSTILE,
-        phase="failed",
-        where=HOSTILE,
-        note=HOSTILE,
-        inputs=values,
-        outputs=values,
-        error=failure,
-        logs=[[STARTED_AT_MS, "stdout", HOSTILE], [STARTED_AT_MS, "display", '{"text/html": "<script>window.hacked=1</script>"}']],
-        report=f"<script>parent.hacked=1;top.hacked=1</script>{HOSTILE}",
-        code={"source": HOSTILE, "place": HOSTILE, "settings": {HOSTILE: HOSTILE}, "digest": HOSTILE},
-        snippet=HOSTILE,
-    )
-    return document(
-        rows,
-        [HOSTILE, HOSTILE],
-        environment=HOSTILE,
-        note=HOSTILE,
-        groups=[HOSTILE],
-        labels={HOSTILE: HOSTILE},
-        error={**{k: HOSTILE for k in ("code", "kind", "message", "place")}, "action": "a0"},
-        details={"a0": hostile, HOSTILE: {**hostile, "action": HOSTILE}},
-    )

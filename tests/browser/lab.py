@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import psutil
 from playwright.sync_api import Page
 
 PROJECT = Path(__file__).parents[2]
@@ -36,17 +36,25 @@ class Lab:
     def write(self, name: str, cells: Sequence[str]) -> str:
         """Writes a notebook of these code cells under the root; returns its name."""
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(
-            metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
-        )
-        nbformat.write(notebook, self.root / name)
+        code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+        notebook = {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": kernel},
+            "cells": [{**code, "id": f"cell-{k}", "source": cell} for k, cell in enumerate(cells)],
+        }
+        (self.root / name).write_text(json.dumps(notebook))
         return name
 
     def use_theme(self, theme: str) -> None:
         """`JupyterLab Light` or `JupyterLab Dark`, for pages opened from now on."""
+        self.set("themes", theme=theme)
+
+    def set(self, group: str, **settings: Any) -> None:
+        """Settings of one group of the application, for pages opened from now on."""
         folder = self.root / "settings" / "@jupyterlab" / "apputils-extension"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+        (folder / f"{group}.jupyterlab-settings").write_text(json.dumps(settings))
 
     def end_kernels(self) -> None:
         """Ends every kernel, as a reader who shuts all of them down."""
@@ -60,7 +68,7 @@ class Lab:
 
 @contextmanager
 def running_lab(root: Path) -> Iterator[Lab]:
-    """A hermetic JupyterLab over `root`: its own settings and kernels' folders, this checkout's front end and package."""
+    """A hermetic JupyterLab over `root`: settings and kernels' folders of its own, this checkout's front end."""
     extensions = root / "labextensions"
     extensions.mkdir()
     (extensions / "flyte-nb").symlink_to(LABEXTENSION, target_is_directory=True)
@@ -85,8 +93,7 @@ def running_lab(root: Path) -> Iterator[Lab]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
         *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", "--ServerApp.password="),
         *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
-        f"--LabApp.extra_labextensions_path={extensions}",
-        *("--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        *(f"--{app}.extra_labextensions_path={extensions}" for app in ("LabApp", "JupyterNotebookApp")),
     ]
     log_path = root / "lab.log"
     with log_path.open("w") as log:
@@ -94,10 +101,25 @@ def running_lab(root: Path) -> Iterator[Lab]:
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_up(url, process, log_path)
-        yield Lab(url, root)
+        lab = Lab(url, root)
+        lab.set("notification", fetchNews="false", checkForUpdates=False)
+        yield lab
     finally:
-        process.terminate()
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks the server to end, kernels included; ends it and what it started where it does not."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    try:
         process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:  # a server that is restarting a kernel forgets that it was asked
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(children, timeout=STOP_SECONDS)
+    for child in alive:
+        child.kill()
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
@@ -122,13 +144,20 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
 
 def wait_until_idle(page: Page) -> None:
     """Waits for the kernel: the first Shift+Enter before that would be lost."""
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=READY_MS)
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=READY_MS)
 
 
 def run_cell(page: Page, index: int) -> None:
     """Runs one cell as a reader does and returns at once."""
     page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-InputArea-editor").click()
     page.keyboard.press("Shift+Enter")
+
+
+def restart_kernel(page: Page) -> None:
+    page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name=restart] jp-button").click()
+    page.locator(".jp-Dialog button.jp-mod-warn").click()
+    page.locator("#jp-main-statusbar").get_by_text("| Restarting").wait_for(state="hidden")
+    wait_until_idle(page)
 
 
 def save(page: Page, lab: Lab, name: str) -> dict[str, Any]:

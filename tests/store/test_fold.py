@@ -7,8 +7,10 @@ import subprocess
 import uuid
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
+import psutil
 import pytest
 
 from flyte_nb.store import journal as journal_module
@@ -62,7 +64,10 @@ def test_a_run_that_grows_is_folded_piece_by_piece(home: Home, journal: Journal,
     action = store.action("r", "a0")
     assert (action.phase, action.attempt, action.error, action.note) == ("succeeded", 2, None, "slow")
     assert (action.inputs, action.outputs, action.where) == (pack([1]), pack([2]), "kernel")
-    assert [(attempt.attempt, attempt.phase) for attempt in store.attempts("r", "a0")] == [(1, "failed"), (2, "succeeded")]
+    assert [(attempt.attempt, attempt.phase) for attempt in store.attempts("r", "a0")] == [
+        (1, "failed"),
+        (2, "succeeded"),
+    ]
     assert store.run("r").phase == "succeeded"
 
 
@@ -85,7 +90,10 @@ def record_events(run: str) -> list[bytes]:
     """The events of a run, encoded."""
     at_ns = 1_700_000_000_000_000_000
     events = [RunStarted(run, at_ns, "shop.main")]
-    started = [ActionStarted(run, f"a{k}", "a0" if k else "", "task", "shop.main", 0, k, at_ns + k, pack([k]), "g") for k in range(2)]
+    started = [
+        ActionStarted(run, f"a{k}", "a0" if k else "", "task", "shop.main", 0, k, at_ns + k, pack([k]), "g")
+        for k in range(2)
+    ]
     ended = [ActionEnded(run, f"a{k}", 1, "succeeded", at_ns + k, at_ns + k + 10, pack([k * k])) for k in range(2)]
     return [encode_event(event) for event in (*events, *started, *ended, RunEnded(run, at_ns + 10**9, "succeeded"))]
 
@@ -140,19 +148,25 @@ def test_the_runs_of_a_dead_process_are_aborted_and_its_journal_is_deleted(home:
     assert [found.name for found in store.runs()] == ["left"]
 
 
-def test_the_end_of_a_process_that_a_child_outlives_is_noticed(home: Home, start: Start) -> None:
-    """A copy of the descriptor keeps the lock, but not the process."""
-    process = start(LEAVE_A_RUN.replace("sys.stdin.readline()", "os.set_inheritable(journal._owner_lock._fd, True)\n"
-        "import subprocess\n"
-        "subprocess.Popen(['sleep', '60'], close_fds=False, stdin=-3, stdout=-3, stderr=-3)\n"
-        "print(subprocess._active, flush=True)"))
-    process.wait()
-    import psutil
+LEAVE_A_CHILD = """
+import subprocess
+os.set_inheritable(journal._owner_lock._fd, True)
+quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False, **quiet)
+print(child.pid, flush=True)
+"""
 
-    sleepers = [found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == ["sleep", "60"]]
-    assert Store(home).run("left").phase == "aborted"
-    for sleeper in sleepers:
-        sleeper.kill()
+
+def test_the_end_of_a_process_whose_lock_a_child_inherited_is_noticed(home: Home, start: Start) -> None:
+    process = start(LEAVE_A_RUN.replace("sys.stdin.readline()", LEAVE_A_CHILD))
+    assert process.stdout is not None
+    process.stdout.readline()
+    child = psutil.Process(int(process.stdout.readline()))
+    process.wait()
+    try:
+        assert Store(home).run("left").phase == "aborted"
+    finally:
+        child.kill()
 
 
 def foreign_journal(home: Home, owner: Owner) -> None:
@@ -277,9 +291,11 @@ def die_in_a_fold(home: Home, journal: Journal, record: Record, start: Start, de
     for number, delay in enumerate(delays_seconds):
         process = start(DIE_IN_A_FOLD, delay)
         part = 0
-        while process.poll() is None:
+        while process.returncode is None:
             record(journal, f"r{number}.{part}", count=20)
             part += 1
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.002)
         store = Store(home)
         assert len([run for run in store.runs(limit=None) if run.name.startswith(f"r{number}.")]) == part
     counted = store.sql("SELECT run, count(*) AS n FROM actions GROUP BY run")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flyte_nb.store.errors import StoreError, StoreVersionError
+from flyte_nb.store import mounts
+from flyte_nb.store.errors import StoreError, StoreVersionError, StoreWarning
 from flyte_nb.store.home import STORE_VERSION, Home
 from flyte_nb.store.migrations import MIGRATIONS
 from flyte_nb.store.queries import Store
@@ -65,3 +66,35 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
 
 def test_every_version_has_its_migration() -> None:
     assert sorted(MIGRATIONS) == list(range(1, STORE_VERSION + 1))
+
+
+def test_a_project_on_a_network_disk_is_recorded_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mounts"
+    table.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/export {tmp_path}/far nfs4 rw 0 0\n")
+    (tmp_path / "far" / "project" / ".git").mkdir(parents=True)
+    monkeypatch.setattr(mounts, "MOUNTS", table)
+    monkeypatch.delenv("FLYTE_NB_HOME")
+    monkeypatch.chdir(tmp_path / "far" / "project")
+    with pytest.warns(StoreWarning, match=r"on a network file system.*Set FLYTE_NB_HOME"):
+        first = Home.find()
+    with pytest.warns(StoreWarning):
+        assert Home.find() == first
+    assert not first.path.is_relative_to(tmp_path / "far")
+    assert Home.find(tmp_path / "far").path == tmp_path / "far"
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/mnt/a b/c", "nfs"),
+        ("/mnt/a b/c/local/x", None),
+        ("/mnt/other", None),
+        ("/mnt/a bc", None),
+        ("/mnt/win", "9p"),
+    ],
+)
+def test_the_innermost_mount_counts(folder: str, kind: str | None) -> None:
+    table = "d / ext4 rw 0 0\ns:/x /mnt/a\\040b nfs rw 0 0\nd /mnt/a\\040b/c/local xfs rw 0 0\nC: /mnt/win 9p rw 0 0\n"
+    assert mounts.network_type(Path(folder), table) == kind

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,8 +107,10 @@ def test_an_exception_raised_into_the_writing_thread_loses_and_repeats_nothing(h
     def interrupt_at(call: int) -> Callable[..., None]:
         calls = 0
 
-        def profile(*_: object) -> None:
+        def profile(frame: object, event: str, argument: object) -> None:
             nonlocal calls, calls_seen
+            if event == "c_call":  # the interpreter looks for exceptions once a call is over
+                return
             calls += 1
             calls_seen = max(calls_seen, calls)
             if calls == call:
@@ -119,14 +120,16 @@ def test_an_exception_raised_into_the_writing_thread_loses_and_repeats_nothing(h
 
     for call in range(60):
         journal.append(b"%d" % call)
-        with suppress(Aborted):
-            sys.setprofile(interrupt_at(call))
+        sys.setprofile(interrupt_at(call))
+        try:  # noqa: SIM105 - `suppress` would be interrupted too
             journal.flush()
+        except Aborted:
+            pass
         sys.setprofile(None)
         if call % 2:
             journal.flush()
     journal.close()
-    assert 15 < calls_seen < 60
+    assert 10 < calls_seen < 60
     assert recorded(home) == [b"%d" % call for call in range(60)]
 
 

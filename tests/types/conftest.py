@@ -38,4 +38,3 @@ def crossed(blobs: MemoryBlobs) -> CrossesAs:
         return arguments["x"]
 
     return cross
-

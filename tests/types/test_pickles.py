@@ -72,7 +72,7 @@ def test_a_changed_frame_never_changes_the_callers(crossed: Crossed) -> None:
 
 
 def test_a_frame_of_another_class_is_refused(crossed: Crossed) -> None:
-    with pytest.raises(TypeError, match="Expected value of type <class 'pandas.*DataFrame'> but got '3'"):
+    with pytest.raises(TypeError, match=r"Expected value of type <class 'pandas.*DataFrame'> but got '3'"):
         crossed(pd.DataFrame, 3)
 
 
@@ -96,6 +96,23 @@ def test_what_a_function_closes_over_is_searched_too(crossed: Crossed) -> None:
 def test_an_object_of_an_event_loop_is_refused_by_name(crossed: Crossed, make: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match=rf"inner.*{make.__name__} belongs to an event loop"):
         crossed(Any, Holder(make()))
+
+
+class Stubborn:
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def __reduce__(self) -> Any:
+        if self.at == "dump":
+            raise RuntimeError("not like this")
+        return int, ("no number",)
+
+
+def test_whatever_a_class_raises_becomes_one_error(crossed: Crossed) -> None:
+    with pytest.raises(TypeError, match="Stubborn cannot be passed between tasks: it cannot be pickled: not like this"):
+        crossed(Any, Stubborn("dump"))
+    with pytest.raises(TypeError, match=r"(?s)converting input 'x'.*The pickled value cannot be read here: ValueError"):
+        crossed(Any, Stubborn("load"))
 
 
 def test_a_generator_is_refused(crossed: Crossed) -> None:

@@ -97,7 +97,9 @@ class LengthHash:
         return f"length {self.length}"
 
 
-def test_a_value_with_a_hash_of_its_own_counts_by_it(signature_of: Callable[..., Signature], blobs: MemoryBlobs) -> None:
+def test_a_value_with_a_hash_of_its_own_counts_by_it(
+    signature_of: Callable[..., Signature], blobs: MemoryBlobs
+) -> None:
     def count(x: Annotated[list[int], LengthHash()]) -> int: ...
 
     signature = signature_of(count)

@@ -50,7 +50,7 @@ def test_a_registered_transformer_serves_its_type_and_subclasses(crossed: Callab
     received = crossed(list[Further], [Further(1, 2)])
     assert (received[0].x, received[0].y) == (1, 2)
     assert types.TypeEngine.get_transformer(Point).name == "point"
-    with pytest.raises(TypeError, match="Expected value of type .*Point"):
+    with pytest.raises(TypeError, match=r"Expected value of type .*Point"):
         crossed(Point, 3)
     with pytest.raises(ValueError, match="Transformer already registered for type"):
         types.TypeEngine.register(PointTransformer("point", Point))

@@ -1,4 +1,4 @@
-/** Terminal text as styled pieces: colours and weights are read, every other control sequence is dropped. Pure: no DOM. */
+/** Terminal text as styled pieces: colours and weights are read, other control sequences dropped. Pure: no DOM. */
 
 export interface Piece {
   text: string;
@@ -12,8 +12,17 @@ export interface Piece {
 }
 
 const NAMES = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
-// CSI sequences (the first group holds the parameters, the second the final letter), OSC strings, and lone escapes.
-const CONTROL = /\x1b\[([0-9;:?<=>]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]?|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
+const CONTROL = new RegExp(
+  [
+    /\x1b\[([0-9;:?<=>]*)[ -/]*([@-~])/, // CSI: parameters and final letter
+    /\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?/, // OSC: titles, links
+    /\x1b[@-Z\\-_]?/, // other escapes
+    /[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/ // other controls
+  ]
+    .map(part => part.source)
+    .join('|'),
+  'g'
+);
 const PLAIN = {bold: false, dim: false, italic: false, underline: false, color: null, background: null};
 
 export function parseAnsi(text: string): Piece[] {

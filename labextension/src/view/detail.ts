@@ -11,6 +11,7 @@ import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 export interface DetailActions {
   select(item: number): void;
   close(): void;
+  tabChosen(): void;
 }
 
 let panes = 0;
@@ -65,7 +66,10 @@ export class DetailPane {
     this.drawnPanel = signature;
     this.drawnHead = this.drawnTabs = '';
     const name = this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? '');
-    this.head.replaceChildren(el('strong', {class: 'fnb-name'}, `${name} ×${count(fanOut.rows.length)}`), this.closeButton());
+    this.head.replaceChildren(
+      el('strong', {class: 'fnb-name'}, `${name} ×${count(fanOut.rows.length)}`),
+      this.closeButton()
+    );
     this.tablist.replaceChildren();
     this.panel.replaceChildren(fanOutSummary(this.model, fanOut, now, row => this.actions.select(row)));
   }
@@ -73,7 +77,15 @@ export class DetailPane {
   private updateHead(row: number, detail: Detail | null): void {
     const {name, attempt, source} = this.model.doc.actions;
     const phase = this.model.phase(row);
-    const signature = JSON.stringify([name[row], phase, attempt[row], source[row], detail?.where, detail?.note, detail?.attempts.length]);
+    const signature = JSON.stringify([
+      name[row],
+      phase,
+      attempt[row],
+      source[row],
+      detail?.where,
+      detail?.note,
+      detail?.attempts.length
+    ]);
     if (signature === this.drawnHead) return;
     this.drawnHead = signature;
     const attempts = Math.max(attempt[row], detail?.attempts.length ?? 0);
@@ -96,7 +108,13 @@ export class DetailPane {
     const cross = icon('fnb-cross', ['path', {d: 'M4 4l8 8M12 4l-8 8'}]);
     return el(
       'button',
-      {class: 'fnb-button fnb-quiet fnb-close', type: 'button', title: 'Close (Esc)', 'aria-label': 'Close', onclick: () => this.actions.close()},
+      {
+        class: 'fnb-button fnb-quiet fnb-close',
+        type: 'button',
+        title: 'Close (Esc)',
+        'aria-label': 'Close',
+        onclick: () => this.actions.close()
+      },
       cross
     );
   }
@@ -128,7 +146,7 @@ export class DetailPane {
 
   private choose(tab: Tab): void {
     this.wanted = tab;
-    this.node.dispatchEvent(new CustomEvent('fnb-tab'));
+    this.actions.tabChosen();
   }
 
   private onTabKey(event: KeyboardEvent): void {
@@ -145,7 +163,9 @@ export class DetailPane {
     const signature = JSON.stringify([
       this.model.doc.actions.name[row],
       tab,
-      tab === 'Summary' ? [detail, waiting, this.model.doc.actions.error[row], this.model.phase(row)] : partOf(detail as Detail, tab)
+      tab === 'Summary'
+        ? [detail, waiting, this.model.doc.actions.error[row], this.model.phase(row)]
+        : partOf(detail as Detail, tab)
     ]);
     if (signature === this.drawnPanel) return;
     const sameTab = this.panel.dataset.shown === `${row} ${tab}`;
@@ -160,7 +180,9 @@ export class DetailPane {
     }
     this.timing = el('div', {class: 'fnb-timing'});
     const error = this.model.doc.actions.error[row];
-    this.panel.replaceChildren(tab === 'Summary' ? summary(detail, this.timing, error, waiting) : content(detail as Detail, tab));
+    this.panel.replaceChildren(
+      tab === 'Summary' ? summary(detail, this.timing, error, waiting) : content(detail as Detail, tab)
+    );
     this.panel.scrollTop = scrolled;
   }
 
@@ -172,8 +194,14 @@ export class DetailPane {
     const tone = phaseTone(this.model.phase(row));
     return [
       el('span', {class: 'fnb-muted'}, 'queued ', el('b', {}, duration(waited))),
-      el('span', {class: 'fnb-timebar'}, el('i', {style: `flex-grow:${waited}`}), el('i', {class: `fnb-tone-${tone}`, style: `flex-grow:${ran ?? 0}`})),
-      ran !== null && el('span', {class: 'fnb-muted'}, this.model.isTerminal(row) ? 'ran ' : 'running ', el('b', {}, duration(ran)))
+      el(
+        'span',
+        {class: 'fnb-timebar'},
+        el('i', {style: `flex-grow:${waited}`}),
+        el('i', {class: `fnb-tone-${tone}`, style: `flex-grow:${ran ?? 0}`})
+      ),
+      ran !== null &&
+        el('span', {class: 'fnb-muted'}, this.model.isTerminal(row) ? 'ran ' : 'running ', el('b', {}, duration(ran)))
     ];
   }
 }

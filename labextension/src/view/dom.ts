@@ -3,7 +3,7 @@
 export type Child = Node | string | null | undefined | false;
 type Attributes = Record<string, string | number | boolean | null | undefined | ((event: never) => void)>;
 
-/** `el('button', {class: 'fnb-x', onclick: f}, 'text', child)`: functions listen, null and false attributes are left out. */
+/** `el('button', {class: 'fnb-x', onclick: f}, 'text', child)`: functions listen, null and false set nothing. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -41,7 +41,11 @@ export function icon(name: string, ...shapes: [string, Record<string, string | n
 
 export const chevron = () => icon('fnb-chevron', ['path', {d: 'M6 4l4 4-4 4'}]);
 const copyIcon = () =>
-  icon('fnb-copy', ['rect', {x: 5.5, y: 5.5, width: 8, height: 8, rx: 1.5}], ['path', {d: 'M10.5 3.2v-.7H4A1.5 1.5 0 0 0 2.5 4v6.5h.7'}]);
+  icon(
+    'fnb-copy',
+    ['rect', {x: 5.5, y: 5.5, width: 8, height: 8, rx: 1.5}],
+    ['path', {d: 'M10.5 3.2v-.7H4A1.5 1.5 0 0 0 2.5 4v6.5h.7'}]
+  );
 
 /** A button that copies a text and says that it did. */
 export function copyButton(text: () => string, title: string): HTMLButtonElement {

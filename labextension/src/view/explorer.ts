@@ -74,15 +74,14 @@ export class Explorer {
     this.timeline = new Timeline(this.model, this.outline, {select, toggle}, () => this.repaint());
     this.detail = new DetailPane(this.model, {
       select: row => this.reveal(row),
-      close: () => this.closeDetail()
+      close: () => this.closeDetail(),
+      tabChosen: () => this.repaint()
     });
-    this.detail.node.addEventListener('fnb-tab', () => this.repaint());
     this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node);
     this.body = el('div', {class: 'fnb-body'});
     this.body.append(this.views, new Divider(this.body).node, this.detail.node);
     this.node.append(this.header.node, this.toolbar.node, this.body, this.announcer);
     this.node.addEventListener('keydown', event => this.onKey(event));
-    this.detailOpen = this.node.isConnected ? !this.isNarrow : true;
     this.watch();
     this.selectByDefault();
     this.schedule();
@@ -234,7 +233,6 @@ export class Explorer {
     const at = this.outline.reveal(row);
     this.select(row, true);
     // The line may be new: scroll once the tree has its height.
-    this.repaint();
     requestAnimationFrame(() => this.current.scrollTo(at));
   }
 
@@ -274,7 +272,8 @@ export class Explorer {
 
   private tick(): void {
     if (document.visibilityState === 'hidden') return;
-    const due = performance.now() - this.polled >= DETAIL_POLL_MS;
+    // Not again before the answer: a kernel that is busy would find a pile of questions.
+    const due = this.asked === '' && performance.now() - this.polled >= DETAIL_POLL_MS;
     if (due && this.selected >= 0 && this.detailOpen && !this.model.isTerminal(this.selected)) this.askDetail();
     this.repaint();
   }

@@ -7,16 +7,29 @@ import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 
 const LISTED = 8;
 
-export function fanOutSummary(model: RunModel, fanOut: FanOut, now: number, select: (row: number) => void): HTMLElement {
+export function fanOutSummary(
+  model: RunModel,
+  fanOut: FanOut,
+  now: number,
+  select: (row: number) => void
+): HTMLElement {
   const phases = PHASES.flatMap((phase, k) =>
     fanOut.counts[k] === 0
       ? []
-      : [el('span', {class: `fnb-tally fnb-tone-${phaseTone(phase)}`}, phaseIcon(phase), `${count(fanOut.counts[k])} ${phaseWord(phase)}`)]
+      : [
+          el(
+            'span',
+            {class: `fnb-tally fnb-tone-${phaseTone(phase)}`},
+            phaseIcon(phase),
+            `${count(fanOut.counts[k])} ${phaseWord(phase)}`
+          )
+        ]
   );
   const failed = fanOut.rows.filter(row => model.isUnsuccessful(row));
   const timed = fanOut.rows.filter(row => model.durationOf(row, now) !== null);
   const slowest = timed.sort((a, b) => (model.durationOf(b, now) as number) - (model.durationOf(a, now) as number));
-  const at = (fraction: number) => duration(model.durationOf(slowest[Math.floor((slowest.length - 1) * (1 - fraction))], now));
+  const at = (fraction: number) =>
+    duration(model.durationOf(slowest[Math.floor((slowest.length - 1) * (1 - fraction))], now));
   return el(
     'div',
     {class: 'fnb-summary'},
@@ -33,13 +46,19 @@ export function fanOutSummary(model: RunModel, fanOut: FanOut, now: number, sele
         ].flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)])
       ),
     failed.length > 0 && el('h3', {}, plural(failed.length, 'failure')),
-    failed.length > 0 && list(model, failed, row => model.doc.actions.error[row] ?? phaseWord(model.phase(row)), select),
+    failed.length > 0 &&
+      list(model, failed, row => model.doc.actions.error[row] ?? phaseWord(model.phase(row)), select),
     slowest.length > 0 && el('h3', {}, 'Slowest'),
     slowest.length > 0 && list(model, slowest, row => duration(model.durationOf(row, now)), select)
   );
 }
 
-function list(model: RunModel, rows: number[], words: (row: number) => string, select: (row: number) => void): HTMLElement {
+function list(
+  model: RunModel,
+  rows: number[],
+  words: (row: number) => string,
+  select: (row: number) => void
+): HTMLElement {
   const buttons = rows.slice(0, LISTED).map(row => {
     const label = model.doc.actions.label[row] || model.doc.actions.name[row];
     return el(
@@ -51,5 +70,10 @@ function list(model: RunModel, rows: number[], words: (row: number) => string, s
     );
   });
   const more = rows.length - LISTED;
-  return el('div', {class: 'fnb-links'}, ...buttons, more > 0 && el('div', {class: 'fnb-more'}, `and ${count(more)} more`));
+  return el(
+    'div',
+    {class: 'fnb-links'},
+    ...buttons,
+    more > 0 && el('div', {class: 'fnb-more'}, `and ${count(more)} more`)
+  );
 }

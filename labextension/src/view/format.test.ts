@@ -4,7 +4,19 @@ import {bytes, count, duration, instant, plural, ticks} from './format.js';
 
 test('durations read as people say them', () => {
   const said = [0, 0.34, 4, 999.4, 999.6, 1234, 59_949, 59_950, 187_000, 3_599_600, 7_500_000].map(duration);
-  const wanted = ['0 ms', '340 µs', '4 ms', '999 ms', '1.0 s', '1.2 s', '59.9 s', '1 min 00 s', '3 min 07 s', '1 h 00 min', '2 h 05 min'];
+  const wanted = [
+    '0 ms',
+    '340 µs',
+    '4 ms',
+    '999 ms',
+    '1.0 s',
+    '1.2 s',
+    '59.9 s',
+    '1 min 00 s',
+    '3 min 07 s',
+    '1 h 00 min',
+    '2 h 05 min'
+  ];
   assert.deepEqual(said, wanted);
   assert.equal(duration(null), '–');
 });
@@ -21,6 +33,12 @@ test('ticks are round and inside', () => {
 });
 
 test('instants show the digits that tell neighbours apart', () => {
-  assert.deepEqual([instant(0, 500), instant(500, 500), instant(1500, 500), instant(2000, 1000)], ['0', '500 ms', '1.5 s', '2 s']);
-  assert.deepEqual([instant(90_000, 30_000), instant(3_723_000, 60_000), instant(0.25, 0.05)], ['1:30', '1:02:03', '0.25 ms']);
+  assert.deepEqual(
+    [instant(0, 500), instant(500, 500), instant(1500, 500), instant(2000, 1000)],
+    ['0', '500 ms', '1.5 s', '2 s']
+  );
+  assert.deepEqual(
+    [instant(90_000, 30_000), instant(3_723_000, 60_000), instant(0.25, 0.05)],
+    ['1:30', '1:02:03', '0.25 ms']
+  );
 });

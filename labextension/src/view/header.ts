@@ -117,9 +117,12 @@ export class Header {
       );
     }
     if (doc.note) lines.push(el('div', {class: 'fnb-note'}, doc.note));
-    if (doc.live && !connected) lines.push(el('div', {class: 'fnb-note'}, 'As last saved: not connected to the kernel that runs it.'));
+    if (doc.live && !connected)
+      lines.push(el('div', {class: 'fnb-note'}, 'As last saved: not connected to the kernel that runs it.'));
     if (doc.omitted > 0) {
-      lines.push(el('div', {class: 'fnb-note'}, `${plural(doc.omitted, 'action')} not shown; the run's record has them all.`));
+      lines.push(
+        el('div', {class: 'fnb-note'}, `${plural(doc.omitted, 'action')} not shown; the run's record has them all.`)
+      );
     }
     return lines;
   }
@@ -127,7 +130,16 @@ export class Header {
 
 /** A bar whose segments are the phases of all actions, the ended ones first. */
 function bar(doc: RunDocument): HTMLElement {
-  const order: Phase[] = ['succeeded', 'recovered', 'failed', 'timed_out', 'aborted', 'running', 'paused', 'initializing'];
+  const order: Phase[] = [
+    'succeeded',
+    'recovered',
+    'failed',
+    'timed_out',
+    'aborted',
+    'running',
+    'paused',
+    'initializing'
+  ];
   const segments = order
     .filter(phase => (doc.counts[phase] ?? 0) > 0)
     .map(phase => {
@@ -141,7 +153,13 @@ function bar(doc: RunDocument): HTMLElement {
   const waiting = Math.max(0, doc.total - order.reduce((n, phase) => n + (doc.counts[phase] ?? 0), 0));
   return el(
     'div',
-    {class: 'fnb-segments', role: 'progressbar', 'aria-valuenow': ended(doc), 'aria-valuemax': doc.total, 'aria-label': 'ended'},
+    {
+      class: 'fnb-segments',
+      role: 'progressbar',
+      'aria-valuenow': ended(doc),
+      'aria-valuemax': doc.total,
+      'aria-label': 'ended'
+    },
     ...segments,
     el('i', {style: `flex-grow:${waiting}`})
   );

@@ -74,7 +74,10 @@ test('durations run to now while an action runs, and are unknown before it start
     {name: 'never', phase: 'aborted' as const, start: 5}
   ];
   const model = new RunModel(runDocument(rows));
-  assert.deepEqual([1, 2, 3, 4].map(row => model.durationOf(row, 100)), [20, 90, null, null]);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(row => model.durationOf(row, 100)),
+    [20, 90, null, null]
+  );
 });
 
 test('urgency puts the unsuccessful first, then the running, and keeps call order within', () => {

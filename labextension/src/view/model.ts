@@ -7,15 +7,7 @@
  *
  * Rows are numbers. Applying a delta costs its own length, whatever the length of the run. Pure: no DOM.
  */
-import {
-  PHASES,
-  type Columns,
-  type Delta,
-  type Detail,
-  type Head,
-  type Phase,
-  type RunDocument
-} from './document.js';
+import {PHASES, type Columns, type Delta, type Detail, type Head, type Phase, type RunDocument} from './document.js';
 
 /** More siblings than this fold into one row. */
 export const FOLD_ABOVE = 20;
@@ -72,7 +64,9 @@ export class RunModel {
       ...doc,
       tasks: [...doc.tasks],
       groups: [...doc.groups],
-      actions: Object.fromEntries(Object.entries(doc.actions).map(([k, column]) => [k, [...column]])) as unknown as Columns
+      actions: Object.fromEntries(
+        Object.entries(doc.actions).map(([k, column]) => [k, [...column]])
+      ) as unknown as Columns
     };
     this.fanOuts = [];
     this.children = [];

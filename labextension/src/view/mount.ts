@@ -32,7 +32,7 @@ export function mountRun(host: HTMLElement, doc: RunDocument, port: Port | null 
 function problemWith(doc: RunDocument): string | null {
   if (typeof doc !== 'object' || doc === null || !doc.actions?.name) return 'This output is not a run document.';
   if (doc.version > VERSION) {
-    return `This run was saved by a newer flyte_nb (document version ${doc.version}, this one reads ${VERSION}): update flyte_nb.`;
+    return `Saved by a newer flyte_nb (document version ${doc.version}, this one reads ${VERSION}): update flyte_nb.`;
   }
   return null;
 }

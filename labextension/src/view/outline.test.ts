@@ -14,7 +14,10 @@ const items = (outline: Outline) => outline.lines.map(line => line.item);
 test('everything is open at first, in call order and with its depth', () => {
   const {outline} = outlineOf([{name: 'a'}, {name: 'b', parent: 1}, {name: 'c'}]);
   assert.deepEqual(items(outline), [0, 1, 2, 3]);
-  assert.deepEqual(outline.lines.map(line => line.depth), [0, 1, 2, 1]);
+  assert.deepEqual(
+    outline.lines.map(line => line.depth),
+    [0, 1, 2, 1]
+  );
 });
 
 test('a large fan-out is one line that opens with failures first', () => {
@@ -76,5 +79,8 @@ test('the next error goes round', () => {
 
 test('the parent of a line is the nearest line above with less depth', () => {
   const {outline} = outlineOf([{name: 'a'}, {name: 'b', parent: 1}, {name: 'c', parent: 1}]);
-  assert.deepEqual([0, 1, 2, 3].map(at => outline.parent(at)), [0, 0, 1, 1]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map(at => outline.parent(at)),
+    [0, 0, 1, 1]
+  );
 });

@@ -1,8 +1,8 @@
 /**
  * Which rows of the run are visible, in order: what the tree and the timeline both draw.
  *
- * A visible row is an action (its row number, >= 0) or a folded fan-out (`-1 - id`). Everything is open at first except folded
- * fan-outs and what stands inside them. A filter shows the matches with their ancestors, unfolded. Pure: no DOM.
+ * A visible row is an action (its row number, >= 0) or a folded fan-out (`-1 - id`). Everything is open at first except
+ * folded fan-outs and what stands inside them. A filter shows the matches with their ancestors, unfolded. Pure: no DOM.
  */
 import {PHASES, type Phase} from './document.js';
 import type {FanOut, RunModel} from './model.js';

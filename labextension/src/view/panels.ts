@@ -44,7 +44,12 @@ export function content(detail: Detail, tab: Tab): HTMLElement {
 }
 
 /** What there is to say at a glance; `error` is the action's own line, for as long as there is no detail. */
-export function summary(detail: Detail | null, timing: HTMLElement, error: string | null, waiting: boolean): HTMLElement {
+export function summary(
+  detail: Detail | null,
+  timing: HTMLElement,
+  error: string | null,
+  waiting: boolean
+): HTMLElement {
   if (!detail) {
     const words = waiting ? 'Loading…' : 'Inputs, outputs and logs of this action were not saved here.';
     const line = error !== null && el('div', {class: 'fnb-errorbox'}, el('code', {}, error));
@@ -83,18 +88,33 @@ function errorTab(error: Traceback): HTMLElement {
   const text = error.traceback || error.message;
   const trace = el('pre', {class: 'fnb-traceback'}, ...ansi(text));
   const facts = error.kind === '' ? null : el('span', {class: 'fnb-muted'}, `${error.kind} error`);
-  const bar = el('div', {class: 'fnb-logbar'}, facts, copyButton(() => text, 'Copy the traceback'));
+  const bar = el(
+    'div',
+    {class: 'fnb-logbar'},
+    facts,
+    copyButton(() => text, 'Copy the traceback')
+  );
   return el('div', {class: 'fnb-summary'}, errorBox(error), bar, trace);
 }
 
 function codeTab({code}: Detail): HTMLElement {
   if (!code) return el('div');
-  const facts = [...(code.place ? [['place', code.place]] : []), ...Object.entries(code.settings), ...(code.digest ? [['digest', code.digest]] : [])];
-  const source = tokenize(code.source).map(({kind, text}) => (kind === null ? text : el('span', {class: `fnb-py-${kind}`}, text)));
+  const facts = [
+    ...(code.place ? [['place', code.place]] : []),
+    ...Object.entries(code.settings),
+    ...(code.digest ? [['digest', code.digest]] : [])
+  ];
+  const source = tokenize(code.source).map(({kind, text}) =>
+    kind === null ? text : el('span', {class: `fnb-py-${kind}`}, text)
+  );
   return el(
     'div',
     {class: 'fnb-summary'},
-    el('dl', {class: 'fnb-facts-grid'}, ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, el('code', {}, value))])),
+    el(
+      'dl',
+      {class: 'fnb-facts-grid'},
+      ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, el('code', {}, value))])
+    ),
     code.source !== '' && el('pre', {class: 'fnb-code'}, ...source)
   );
 }
@@ -118,5 +138,10 @@ function section(title: string, body: HTMLElement): HTMLElement {
 }
 
 function snippet(code: string): HTMLElement {
-  return el('div', {class: 'fnb-snippet'}, el('code', {}, code), copyButton(() => code, 'Copy'));
+  return el(
+    'div',
+    {class: 'fnb-snippet'},
+    el('code', {}, code),
+    copyButton(() => code, 'Copy')
+  );
 }

@@ -38,14 +38,24 @@ export function phaseTone(phase: Phase): Tone {
 
 export function phaseIcon(phase: Phase): SVGSVGElement {
   const {shape, glyph, tone} = LOOKS[phase] ?? LOOKS.queued;
-  const shapes: Parameters<typeof icon>[1][] = [['circle', {cx: 8, cy: 8, r: shape === 'disc' ? 6.5 : 5.75, class: 'fnb-shape'}]];
+  const shapes: Parameters<typeof icon>[1][] = [
+    ['circle', {cx: 8, cy: 8, r: shape === 'disc' ? 6.5 : 5.75, class: 'fnb-shape'}]
+  ];
   if (shape === 'arc') shapes.push(['path', {d: QUARTER, class: 'fnb-glyph'}]);
   if (glyph) shapes.push(['path', {d: glyph, class: 'fnb-glyph'}]);
   return icon(`fnb-phase fnb-${shape} fnb-tone-${tone}`, ...shapes);
 }
 
 /** The same icon on a canvas, centred at (x, y). */
-export function paintPhase(context: CanvasRenderingContext2D, phase: Phase, x: number, y: number, size: number, color: string, bg: string): void {
+export function paintPhase(
+  context: CanvasRenderingContext2D,
+  phase: Phase,
+  x: number,
+  y: number,
+  size: number,
+  color: string,
+  bg: string
+): void {
   const {shape, glyph} = LOOKS[phase] ?? LOOKS.queued;
   context.save();
   context.translate(x - size / 2, y - size / 2);

@@ -7,11 +7,20 @@ export interface Token {
 }
 
 const KEYWORDS =
-  'False None True and as assert async await break class continue def del elif else except finally for from global if import ' +
-  'in is lambda nonlocal not or pass raise return try while with yield';
+  'False None True and as assert async await break class continue def del elif else except finally for from global ' +
+  'if import in is lambda nonlocal not or pass raise return try while with yield';
 const KEYWORD = new Set(KEYWORDS.split(' '));
-const TOKEN =
-  /(#[^\n]*)|((?:\b[rRbBuUfFtT]{1,2})?(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|(^[ \t]*@[\w.]+)|(\b(?:0[xXoObB][\da-fA-F_]+|\d[\d_]*\.?[\d_]*(?:[eE][+-]?\d+)?j?)\b)|([^\W\d]\w*)/gm;
+const STRING = [/"""[^]*?(?:"""|$)/, /'''[^]*?(?:'''|$)/, /"(?:\\.|[^"\\\n])*"?/, /'(?:\\.|[^'\\\n])*'?/];
+const TOKEN = new RegExp(
+  [
+    /(#[^\n]*)/.source,
+    `((?:\\b[rRbBuUfFtT]{1,2})?(?:${STRING.map(form => form.source).join('|')}))`,
+    /(^[ \t]*@[\w.]+)/.source,
+    /(\b(?:0[xXoObB][\da-fA-F_]+|\d[\d_]*\.?[\d_]*(?:[eE][+-]?\d+)?j?)\b)/.source,
+    /([^\W\d]\w*)/.source
+  ].join('|'),
+  'gm'
+);
 
 export function tokenize(source: string): Token[] {
   const tokens: Token[] = [];

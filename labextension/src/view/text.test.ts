@@ -7,7 +7,10 @@ const ESC = '\x1b';
 
 test('colours and weights of terminal text are read', () => {
   const [plain, red, bold, reset] = parseAnsi(`a${ESC}[31mb${ESC}[1mc${ESC}[0md`);
-  assert.deepEqual([plain.color, red.color, bold.color, bold.bold, reset.color, reset.bold], [null, 'red', 'red', true, null, false]);
+  assert.deepEqual(
+    [plain.color, red.color, bold.color, bold.bold, reset.color, reset.bold],
+    [null, 'red', 'red', true, null, false]
+  );
   assert.equal(parseAnsi(`${ESC}[94mx`)[0].color, 'bright-blue');
   assert.equal(parseAnsi(`${ESC}[38;5;208mx`)[0].color, 'rgb(255, 135, 0)');
   assert.equal(parseAnsi(`${ESC}[48;2;1;2;3mx`)[0].background, 'rgb(1, 2, 3)');
@@ -16,7 +19,12 @@ test('colours and weights of terminal text are read', () => {
 test('control sequences other than styles are dropped', () => {
   const text = `${ESC}[2J${ESC}[1;1Ha${ESC}]0;title\x07b${ESC}[?25lc\x00\x08d${ESC}`;
   assert.equal(stripAnsi(text), 'abcd');
-  assert.equal(parseAnsi(text).map(piece => piece.text).join(''), 'abcd');
+  assert.equal(
+    parseAnsi(text)
+      .map(piece => piece.text)
+      .join(''),
+    'abcd'
+  );
 });
 
 test('a broken colour is no colour', () => {
@@ -25,7 +33,8 @@ test('a broken colour is no colour', () => {
 });
 
 test('the tokens of a source are the whole source', () => {
-  const source = '@env.task\nasync def fit(x: int = 3) -> str:\n    """Doc\n    string."""\n    return f"é{x}" + \'open\n# end';
+  const source =
+    '@env.task\nasync def fit(x: int = 3) -> str:\n    """Doc\n    string."""\n    return f"é{x}" + \'open\n# end';
   const tokens = tokenize(source);
   assert.equal(tokens.map(token => token.text).join(''), source);
   const kinds = Object.fromEntries(tokens.filter(token => token.kind).map(token => [token.text.trim(), token.kind]));

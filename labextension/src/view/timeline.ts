@@ -1,7 +1,9 @@
 /**
  * The timeline: the same lines as the tree, drawn on a canvas that shows only the scrolled window.
- * Light: waiting in the queue. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double click shows all.
+ * Light: waiting in the queue. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double
+ * click shows all.
  */
+import {block, clipped} from './canvas.js';
 import {el} from './dom.js';
 import {count, duration, instant, ticks} from './format.js';
 import type {RunModel} from './model.js';
@@ -28,7 +30,12 @@ export interface TimelineActions {
 
 export class Timeline {
   readonly node = el('div', {class: 'fnb-timelinepane'});
-  private readonly scroller = el('div', {class: 'fnb-scroller', tabindex: 0, role: 'img', 'aria-label': 'Timeline of the run'});
+  private readonly scroller = el('div', {
+    class: 'fnb-scroller',
+    tabindex: 0,
+    role: 'img',
+    'aria-label': 'Timeline of the run'
+  });
   private readonly canvas = el('canvas');
   private readonly height = el('div');
   private readonly tip = el('div', {class: 'fnb-tip', role: 'tooltip'});
@@ -248,11 +255,20 @@ export class Timeline {
   /** Attempts before the last, known once the action's detail is here. */
   private earlierAttempts(row: number): {start: number; end: number}[] {
     const detail = this.model.details.get(this.model.doc.actions.name[row]);
-    return (detail?.attempts ?? []).slice(0, -1).flatMap(({start, end}) => (start !== null && end !== null ? [{start, end}] : []));
+    return (detail?.attempts ?? [])
+      .slice(0, -1)
+      .flatMap(({start, end}) => (start !== null && end !== null ? [{start, end}] : []));
   }
 
   /** The duration after the bar, or before it where there is no room. */
-  private paintCaption(context: CanvasRenderingContext2D, colors: Colors, row: number, x: number, length: number, y: number): void {
+  private paintCaption(
+    context: CanvasRenderingContext2D,
+    colors: Colors,
+    row: number,
+    x: number,
+    length: number,
+    y: number
+  ): void {
     const {attempt, error} = this.model.doc.actions;
     const words = [duration(this.model.durationOf(row, this.now))];
     if (attempt[row] > 1) words.push(`attempt ${attempt[row]}`);
@@ -325,7 +341,8 @@ export class Timeline {
     const index = this.lineAt(y);
     const line = this.outline.lines[index];
     if (!line) return;
-    if (line.open !== null && (line.item < 0 || x < 18 + INDENT * Math.min(line.depth, DEEPEST_INDENT))) this.actions.toggle(index);
+    if (line.open !== null && (line.item < 0 || x < 18 + INDENT * Math.min(line.depth, DEEPEST_INDENT)))
+      this.actions.toggle(index);
     this.actions.select(line.item);
   }
 
@@ -362,26 +379,4 @@ export class Timeline {
     const title = `${this.model.taskName(row)} ${label[row]}`.trim();
     return [`${title} · ${phaseWord(this.model.phase(row))}`, times.join(', '), error[row]].filter(Boolean).join('\n');
   }
-}
-
-function block(context: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, radius: number): void {
-  // Far outside the window the numbers would lose precision: keep the visible part and a margin.
-  const from = Math.max(x, -50);
-  const to = Math.min(x + width, context.canvas.clientWidth + 50);
-  if (to <= from) return;
-  context.beginPath();
-  context.roundRect(from, y, to - from, height, Math.min(radius, (to - from) / 2));
-  context.fill();
-}
-
-function clipped(context: CanvasRenderingContext2D, text: string, room: number): string {
-  if (context.measureText(text).width <= room) return text;
-  let low = 0;
-  let high = text.length;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
-    else high = middle - 1;
-  }
-  return low > 0 ? `${text.slice(0, low)}…` : '';
 }

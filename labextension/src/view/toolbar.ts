@@ -53,7 +53,9 @@ export class Toolbar {
     this.drawn = signature;
     this.field.value = filter.text === this.field.value.trim() ? this.field.value : filter.text;
     this.found.textContent = isFiltered ? plural(matches, 'match').replace('matchs', 'matches') : '';
+    const focused = this.phases.querySelector<HTMLElement>(':focus')?.dataset.phase;
     this.phases.replaceChildren(...this.phaseButtons());
+    if (focused) this.phases.querySelector<HTMLElement>(`[data-phase=${focused}]`)?.focus();
   }
 
   focusFilter(): void {
@@ -73,6 +75,7 @@ export class Toolbar {
         {
           class: `fnb-toggle fnb-tone-${phaseTone(phase)}`,
           type: 'button',
+          'data-phase': phase,
           title: `Show only ${phaseWord(phase)}`,
           'aria-label': `${n} ${phaseWord(phase)}`,
           'aria-pressed': String(phase === chosen),

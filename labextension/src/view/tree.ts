@@ -38,7 +38,12 @@ export class Tree {
   readonly node = el('div', {class: 'fnb-treepane'});
   private readonly id = `fnb-tree-${++trees}`;
   private readonly axis = el('div', {class: 'fnb-axis', role: 'columnheader', 'aria-label': 'time'});
-  private readonly scroller = el('div', {class: 'fnb-scroller', tabindex: 0, role: 'treegrid', 'aria-label': 'Actions'});
+  private readonly scroller = el('div', {
+    class: 'fnb-scroller',
+    tabindex: 0,
+    role: 'treegrid',
+    'aria-label': 'Actions'
+  });
   private readonly canvas = el('div', {class: 'fnb-lines', role: 'rowgroup'});
   private readonly empty = el('div', {class: 'fnb-empty'});
   private readonly pool = new Map<number, RowElements>();
@@ -148,7 +153,18 @@ export class Tree {
     const phase = this.model.phase(row);
     const name = this.model.taskName(row);
     const group = this.model.groupName(row);
-    const signature = [row, line.depth, line.open, phase, name, group, attempt[row], label[row], error[row], source[row]].join('\n');
+    const signature = [
+      row,
+      line.depth,
+      line.open,
+      phase,
+      name,
+      group,
+      attempt[row],
+      label[row],
+      error[row],
+      source[row]
+    ].join('\n');
     if (signature !== elements.drawn) {
       elements.drawn = signature;
       const words = [phaseWord(phase), source[row], error[row] ?? ''].filter(Boolean).join(' · ');
@@ -162,14 +178,17 @@ export class Tree {
         kind[row] !== Kind.Task && el('span', {class: 'fnb-kind'}, kind[row] === Kind.Trace ? 'trace' : 'condition'),
         label[row] !== '' && el('span', {class: 'fnb-label'}, label[row]),
         group !== '' && el('span', {class: 'fnb-chip', title: 'group'}, group),
-        attempt[row] > 1 && el('span', {class: 'fnb-chip fnb-tone-warn', title: `attempt ${attempt[row]}`}, `↻ ${attempt[row]}`),
-        source[row] !== '' && el('span', {class: 'fnb-chip fnb-tone-run'}, source[row] === 'cache' ? 'cached' : source[row]),
+        attempt[row] > 1 &&
+          el('span', {class: 'fnb-chip fnb-tone-warn', title: `attempt ${attempt[row]}`}, `↻ ${attempt[row]}`),
+        source[row] !== '' &&
+          el('span', {class: 'fnb-chip fnb-tone-run'}, source[row] === 'cache' ? 'cached' : source[row]),
         error[row] !== null && el('span', {class: 'fnb-error'}, error[row])
       );
       const tone = `fnb-tone-${phaseTone(phase)}`;
       elements.track.replaceChildren(el('i', {class: 'fnb-queue'}), el('i', {class: `fnb-bar ${tone}`}));
     }
-    elements.time.textContent = start[row] === null && !this.model.isTerminal(row) ? '' : duration(this.model.durationOf(row, now));
+    elements.time.textContent =
+      start[row] === null && !this.model.isTerminal(row) ? '' : duration(this.model.durationOf(row, now));
     const [queue, bar] = elements.track.children as unknown as [HTMLElement, HTMLElement];
     const from = start[row];
     const ended = end[row] ?? (this.model.isTerminal(row) ? (from ?? queued[row]) : now);
@@ -212,7 +231,12 @@ export class Tree {
   private tallies(fanOut: FanOut): HTMLElement[] {
     return BY_URGENCY.filter(phase => fanOut.counts[PHASES.indexOf(phase)] > 0).map(phase => {
       const n = count(fanOut.counts[PHASES.indexOf(phase)]);
-      return el('span', {class: `fnb-tally fnb-tone-${phaseTone(phase)}`, title: `${n} ${phaseWord(phase)}`}, phaseIcon(phase), n);
+      return el(
+        'span',
+        {class: `fnb-tally fnb-tone-${phaseTone(phase)}`, title: `${n} ${phaseWord(phase)}`},
+        phaseIcon(phase),
+        n
+      );
     });
   }
 

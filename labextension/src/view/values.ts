@@ -66,14 +66,19 @@ function tree(preview: Preview): HTMLElement {
 
 function branches(children: [string, Preview][], length = children.length): Child[] {
   const more = length - children.length;
-  return [...children.map(([key, child]) => branch(key, child)), more > 0 && el('div', {class: 'fnb-more'}, `and ${count(more)} more`)];
+  return [
+    ...children.map(([key, child]) => branch(key, child)),
+    more > 0 && el('div', {class: 'fnb-more'}, `and ${count(more)} more`)
+  ];
 }
 
 /** One entry of a tree; what is under it is made when it is opened. */
 function branch(key: string, preview: Preview): HTMLElement {
   const words = [el('span', {class: 'fnb-key'}, key), el('code', {class: `fnb-leaf-${preview.kind}`}, preview.text)];
   const nested = preview.children && preview.children.length > 0;
-  const rich = ['frame', 'image', 'array', 'file', 'dir'].includes(preview.kind) || (preview.full ?? '').length > preview.text.length;
+  const rich =
+    ['frame', 'image', 'array', 'file', 'dir'].includes(preview.kind) ||
+    (preview.full ?? '').length > preview.text.length;
   if (!nested && !rich) return el('div', {class: 'fnb-leaf'}, ...words);
   const details = el('details', {}, el('summary', {}, ...words));
   details.addEventListener('toggle', () => details.append(renderPreview(preview)), {once: true});
@@ -82,11 +87,14 @@ function branch(key: string, preview: Preview): HTMLElement {
 
 function frame({columns = [], rows = [], shape: size, text}: Preview): HTMLElement {
   const head = columns.map(([name, dtype]) => el('th', {scope: 'col'}, name, el('small', {}, dtype)));
-  const body = rows.map(cells => el('tr', {}, ...cells.map((cell, k) => el('td', {class: numeric(columns[k]?.[1]) && 'fnb-number'}, cell))));
+  const body = rows.map(cells =>
+    el('tr', {}, ...cells.map((cell, k) => el('td', {class: numeric(columns[k]?.[1]) && 'fnb-number'}, cell)))
+  );
   const table = el('table', {class: 'fnb-frame'}, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...body));
   const [height, width] = size ?? [];
   const hidden = height !== undefined && height > rows.length ? `first ${plural(rows.length, 'row')}` : null;
-  const extent = height === undefined ? text : `${plural(height, 'row')} × ${plural(width ?? columns.length, 'column')}`;
+  const extent =
+    height === undefined ? text : `${plural(height, 'row')} × ${plural(width ?? columns.length, 'column')}`;
   return captioned([extent, hidden], el('div', {class: 'fnb-wide'}, table));
 }
 

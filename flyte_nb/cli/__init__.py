@@ -1,0 +1,1 @@
+"""The command line: `flyte-nb run | runs | show | logs | sql`."""

@@ -1,0 +1,39 @@
+"""A Python file with tasks, loaded as a module of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from flyte_nb.remote.errors import CommandError
+
+__all__ = ["load_file"]
+
+
+def load_file(path: Path) -> ModuleType:
+    """Executes a file as the module of its name; its folder comes first on `sys.path`, as with `python FILE`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CommandError: it cannot be loaded; the message shows where it failed.
+    """
+    path = path.resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise CommandError(f"{path} is not a Python file")
+    sys.path.insert(0, str(path.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises when it is executed
+        frames = traceback.TracebackException.from_exception(error)
+        own = [frame for frame in frames.stack if "importlib" not in frame.filename and frame.filename != __file__]
+        frames.stack[:] = own
+        raise CommandError(f"{path.name} cannot be loaded:\n{''.join(frames.format())}".rstrip()) from None
+    return module

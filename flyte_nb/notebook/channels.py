@@ -1,0 +1,175 @@
+"""Between the pages that show a run and the run: what they ask, and what they are told (docs/explorer.md).
+
+    page --hello, detail, abort--> Channel.receive     on the main thread, or on a subshell's while a cell blocks
+    page <--snapshot, delta, detail-- Channel.send     from any thread
+
+A page may ask the same twice, or never: the first it is told is a snapshot, deltas build on that.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from flyte_nb.engine.action import TERMINAL
+from flyte_nb.engine.state import RunState
+from flyte_nb.notebook.details import RunReader
+from flyte_nb.notebook.document import Document, LiveDocument, sendable
+from flyte_nb.remote.source import source
+
+__all__ = ["COMM_TARGET", "Channel", "Channels", "Port"]
+
+COMM_TARGET = "flyte_nb.run"
+WHOLE_BYTES = 20_000_000
+"""Bound of the document of a run from the store that a page asked for whole."""
+
+Port = Callable[[Document], None]
+"""Sends a message to one page."""
+
+logger = logging.getLogger("flyte")
+
+
+class Channel:
+    """Serves one run to every page that shows it. Callable from any thread.
+
+    Args:
+        run: name of the run, in memory or in the store.
+
+    Raises:
+        KeyError: there is no such run.
+    """
+
+    def __init__(self, run: str) -> None:
+        source.run(run)
+        self.run = run
+        self._live: LiveDocument | None = None
+        """What the pages have been told; None before a snapshot, and when the run is over."""
+        self._ports: list[Port] = []
+        self._has_newcomers = False
+        self._selected = ""
+        self._lock = threading.RLock()
+
+    def document(self) -> Document:
+        """The whole run as it stands; what is pushed from now on builds on it."""
+        with self._lock:
+            run = source.live(self.run)
+            if run is None:
+                return RunReader(self.run).document(WHOLE_BYTES, details=False)
+            live = LiveDocument(run)
+            self._live = None if run.closed else live
+            return live.snapshot()
+
+    def add(self, port: Port) -> None:
+        """Serves one more page; the next it hears is a snapshot."""
+        with self._lock:
+            self._ports.append(port)
+            self._has_newcomers = True
+
+    def remove(self, port: Port) -> None:
+        """Stops serving a page."""
+        with self._lock:
+            if port in self._ports:
+                self._ports.remove(port)
+
+    def receive(self, message: Document) -> None:
+        """Does what a page asks; what it does not know it ignores."""
+        kind = message.get("kind")
+        if kind == "hello":
+            self._send_snapshot()
+        elif kind == "detail":
+            self._send_detail(str(message.get("action", "")))
+        elif kind == "abort":
+            self._abort()
+
+    def push(self, run: RunState) -> None:
+        """Tells the pages what changed in the run since the last time."""
+        with self._lock:
+            if not self._ports:
+                return
+            if self._has_newcomers or self._live is None:
+                self._send_snapshot()
+                return
+            changed = run.take_changed()
+            delta = self._live.delta(changed)
+            if delta is not None:
+                self._send(delta)
+            if run.closed:
+                self._live = None
+        if any(action.name == self._selected and action.phase in TERMINAL for action in changed):
+            self._send_detail(self._selected)
+
+    def _send(self, message: Document) -> None:
+        with self._lock:
+            for port in self._ports:
+                port(sendable(message))
+
+    def _send_snapshot(self) -> None:
+        with self._lock:
+            self._has_newcomers = False
+            self._send({"kind": "snapshot", "doc": self.document()})
+
+    def _send_detail(self, action: str) -> None:
+        try:
+            detail = RunReader(self.run).detail(action)
+        except KeyError:  # asked by a page that shows another run of this name, or from a store since cleared
+            return
+        self._selected = action
+        self._send({"kind": "detail", "detail": detail})
+
+    def _abort(self) -> None:
+        try:
+            source.abort(self.run, "stopped in the explorer")
+        except ValueError as error:
+            logger.warning("%s", error)
+
+
+class Channels:
+    """The channels of this kernel, by run, and the comms that pages open or are offered."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel] = {}
+        self._lock = threading.Lock()
+
+    def of(self, run: str) -> Channel:
+        """The channel of a run; made when it is first asked for.
+
+        Raises:
+            KeyError: there is no such run.
+        """
+        with self._lock:
+            channel = self._channels.get(run)
+            if channel is None:
+                channel = self._channels[run] = Channel(run)
+            return channel
+
+    def known(self, run: str) -> Channel | None:
+        """The channel of a run, if a page was ever served."""
+        return self._channels.get(run)
+
+    def offer(self, run: str) -> Channel:
+        """Opens a comm to the page in which the run was just displayed."""
+        import comm
+
+        channel = self.of(run)
+        self._serve(channel, comm.create_comm(target_name=COMM_TARGET, data={"run": run}))
+        return channel
+
+    def accept(self, opened: Any, message: dict[str, Any]) -> None:
+        """Takes a comm that a page opened; one for an unknown run is closed at once."""
+        run = str(message.get("content", {}).get("data", {}).get("run", ""))
+        try:
+            channel = self.of(run)
+        except KeyError:
+            opened.close()
+            return
+        self._serve(channel, opened)
+
+    def _serve(self, channel: Channel, opened: Any) -> None:
+        def port(message: Document) -> None:
+            opened.send(data=message)
+
+        channel.add(port)
+        opened.on_msg(lambda message: channel.receive(message["content"]["data"]))
+        opened.on_close(lambda _: channel.remove(port))

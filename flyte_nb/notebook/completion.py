@@ -1,0 +1,108 @@
+"""Tab after `%flyte`: subcommands, tasks, their parameters, runs, actions, phases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+from flyte_nb.notebook.arguments import Argument, Command
+from flyte_nb.notebook.commands import COMMANDS
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.plain import PHASES
+from flyte_nb.remote.search import LAST, find_run, find_task, tasks_in
+from flyte_nb.remote.source import source
+
+__all__ = ["complete_line", "make_matcher"]
+
+LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%flyte\s+(?P<rest>.*)$")
+RUNS_OFFERED = 50
+
+
+def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
+    """IPython's matcher for lines that begin with `%flyte`.
+
+    Args:
+        namespace: gives the user's names.
+    """
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def flyte_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        line = context.line_with_cursor[: context.cursor_position]
+        found = LINE.match(line)
+        if found is None:
+            return {"completions": [], "suppress": False}
+        fragment = re.split(r"\s", line)[-1]
+        completions = [SimpleCompletion(text, type="flyte") for text in complete_line(namespace(), found["rest"])]
+        return {
+            "completions": completions,
+            "matched_fragment": fragment,
+            "suppress": bool(completions),
+            "ordered": True,
+        }
+
+    return flyte_matcher
+
+
+def complete_line(namespace: Mapping[str, Any], rest: str) -> list[str]:
+    """What may stand where the line ends.
+
+    Args:
+        namespace: the user's names.
+        rest: the line behind `%flyte `, up to the cursor.
+    """
+    *before, fragment = re.split(r"\s+", rest.lstrip())
+    if not before:
+        return matching(fragment, COMMANDS)
+    command = COMMANDS.get(before[0])
+    if command is None:
+        return []
+    if command.name == "run":
+        return matching(fragment, words_of_run(namespace, before[1:]))
+    return matching(fragment, words_of(namespace, command, before[1:]))
+
+
+def words_of_run(namespace: Mapping[str, Any], before: list[str]) -> Iterable[str]:
+    """Tasks, then the parameters of the task that have not been given yet."""
+    if not before:
+        return tasks_in(namespace)
+    try:
+        task = find_task(namespace, before[0])
+    except CommandError:
+        return []
+    if before[-1].startswith("--") and "=" not in before[-1]:
+        return []  # the value of an option
+    given = {re.split("=", word.removeprefix("--"))[0].replace("-", "_") for word in before[1:]}
+    missing = [name for name in task.native_interface.inputs if name not in given]
+    return [*(f"--{name}" for name in missing), *(f"{name}=" for name in missing), "--label"]
+
+
+def words_of(namespace: Mapping[str, Any], command: Command, before: list[str]) -> Iterable[str]:
+    option = command.options.get(before[-1]) if before else None
+    if option is not None and option.kind != "flag":
+        return values_of(namespace, option, before)
+    places = command.words
+    filled = sum(not word.startswith("--") for word in before)
+    place = places[min(filled, len(places) - 1)] if places and (filled < len(places) or places[-1].many) else None
+    return [*(values_of(namespace, place, before) if place is not None else ()), *command.options]
+
+
+def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str]) -> Iterable[str]:
+    """What an argument of this kind may be."""
+    if argument.kind == "run":
+        return [LAST, *(row.name for row in source.runs(limit=RUNS_OFFERED))]
+    if argument.kind == "action":
+        return [action.name for action in find_run(before[0]).actions()] if before else []
+    if argument.kind == "task":
+        return tasks_in(namespace)
+    if argument.kind == "phase":
+        return PHASES
+    if argument.kind == "subcommand":
+        return COMMANDS
+    return []
+
+
+def matching(fragment: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.startswith(fragment)]

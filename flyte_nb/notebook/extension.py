@@ -1,0 +1,124 @@
+"""`%load_ext flyte_nb`: puts everything of this room into an IPython shell, and takes it out again.
+
+show_runs(shell)   runs are drawn in their cells; done when flyte_nb is first used in a kernel
+load(shell)        that, and the magics, Tab completion, and an event loop that can be entered again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flyte_nb.engine import watcher
+from flyte_nb.executors import capture
+from flyte_nb.notebook import origin
+from flyte_nb.notebook.bundle import bundle_of_run
+from flyte_nb.notebook.channels import COMM_TARGET
+from flyte_nb.notebook.completion import make_matcher
+from flyte_nb.notebook.displays import record_displays, stop_recording_displays
+from flyte_nb.notebook.explorer import Explorers
+from flyte_nb.notebook.magics import FlyteMagics
+from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
+from flyte_nb.remote import launch, run
+from flyte_nb.remote.progress import show_progress, stop_progress
+from flyte_nb.remote.run import Run
+
+__all__ = ["load", "show_runs", "unload"]
+
+
+@dataclass
+class Attached:
+    """What was put into a shell."""
+
+    shell: Any
+    explorers: Explorers | None = None
+    matcher: Any = None
+
+
+_attached: Attached | None = None
+
+
+def load(shell: Any) -> None:
+    """Registers magics and completion, and draws runs; idempotent.
+
+    Args:
+        shell: the IPython shell.
+    """
+    import nest_asyncio2
+
+    attached = _attach(shell)
+    if attached.matcher is None:
+        attached.matcher = make_matcher(lambda: shell.user_ns)
+        shell.Completer.custom_matchers.append(attached.matcher)
+        shell.register_magics(FlyteMagics)
+        if origin.kernel_shell() is not None:
+            nest_asyncio2.apply()
+
+
+def unload(shell: Any) -> None:
+    """Takes out what `load` put in, except the patch of asyncio, which others may rely on by now.
+
+    Args:
+        shell: the IPython shell.
+    """
+    global _attached
+    attached, _attached = _attached, None
+    if attached is None:
+        return
+    if attached.matcher is not None:
+        shell.Completer.custom_matchers.remove(attached.matcher)
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop("flyte", None)
+    stop_short_tracebacks(shell)
+    stop_recording_displays(shell)
+    stop_progress()
+    if attached.explorers is not None:
+        watcher.observers.remove(attached.explorers)
+        run.renderers.remove(render)
+        launch.origins.remove(origin.find_origin)
+        shell.events.unregister("post_run_cell", attached.explorers.end_cell)
+        shell.kernel.comm_manager.unregister_target(COMM_TARGET, attached.explorers.channels.accept)
+        capture.show_all = True
+
+
+def show_runs(shell: Any) -> None:
+    """Draws runs in the cells that start them, and keeps what tasks display; idempotent.
+
+    Args:
+        shell: the IPython shell.
+    """
+    _attach(shell)
+
+
+def _attach(shell: Any) -> Attached:
+    global _attached
+    if _attached is None:
+        _attached = Attached(shell)
+        show_short_tracebacks(shell)
+        if origin.kernel_shell() is None:
+            show_progress()
+        else:
+            _attached.explorers = _attach_explorers(shell)
+    return _attached
+
+
+def _attach_explorers(shell: Any) -> Explorers:
+    explorers = Explorers(shell)
+    watcher.observers.append(explorers)
+    run.renderers.append(render)
+    launch.origins.append(origin.find_origin)
+    shell.events.register("post_run_cell", explorers.end_cell)
+    shell.kernel.comm_manager.register_target(COMM_TARGET, explorers.channels.accept)
+    record_displays(shell)
+    capture.show_all = False
+    shell.kernel.io_loop.add_callback(
+        capture.install
+    )  # between cells: what is patched in one, IPython undoes at its end
+    return explorers
+
+
+def render(shown: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The display bundle of a Run; one that its own cell shows already is only named."""
+    if _attached is not None and _attached.explorers is not None and _attached.explorers.is_drawn_here(shown.name):
+        return {"text/plain": repr(shown)}, {}
+    return bundle_of_run(shown.name), {}

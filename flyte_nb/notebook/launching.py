@@ -1,0 +1,77 @@
+"""`%flyte run TASK --name value ... TASK name=expression ...`: from the line to the run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_nb.notebook.words import Word, pointed, split_words
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.parameters import Given, describe_parameters, parameter_named
+from flyte_nb.remote.run import Run
+from flyte_nb.remote.search import find_task
+
+__all__ = ["run_line"]
+
+
+def run_line(namespace: Mapping[str, Any], line: str) -> Run:
+    """Runs the task that a line names, with the inputs that it gives.
+
+    Args:
+        namespace: the user's names: tasks, and what expressions mean.
+        line: what stands after `%flyte run`.
+
+    Raises:
+        CommandError: the line cannot be understood; one clear message.
+        flyte_nb.errors.BaseRuntimeError: the task failed.
+    """
+    return read_line(namespace, line).start()
+
+
+def read_line(namespace: Mapping[str, Any], line: str) -> Given:
+    """The task, inputs and labels of a line.
+
+    Raises:
+        CommandError: see `run_line`.
+    """
+    words = split_words(line)
+    if not words or words[0].is_option:
+        raise CommandError("Say which task: %flyte run TASK [--name value ...] [name=expression ...]")
+    given = Given(find_task(namespace, words[0].text))
+    rest = words[1:]
+    while rest:
+        word = rest.pop(0)
+        if word.is_option:
+            texts = [following.plain for following in rest]
+            given.take_option(word.plain, texts)
+            rest = rest[len(rest) - len(texts) :]
+        elif word.is_expression:
+            name = parameter_named(given.task, word.text.partition("=")[0])
+            given.give(name, evaluated(namespace, line, word))
+        else:
+            raise CommandError(
+                f"{word.text!r}: inputs are given by name, as --name value or name=expression. "
+                f"{describe_parameters(given.task)}"
+            )
+    return given
+
+
+def evaluated(namespace: Mapping[str, Any], line: str, word: Word) -> Any:
+    """The value of `name=expression`.
+
+    Raises:
+        CommandError: it is not an expression (with a caret under the spot), or fails.
+    """
+    name, _, text = word.text.partition("=")
+    offset = word.start + len(name) + 1
+    if not text:
+        raise pointed(line, offset, f"{name}= needs a Python expression")
+    try:
+        code = compile(ast.parse(text, mode="eval"), f"<{name}>", "eval")
+    except SyntaxError as error:
+        raise pointed(line, offset + (error.offset or 1) - 1, f"{name}: {error.msg}") from None
+    try:
+        return eval(code, dict(namespace))
+    except Exception as error:  # the user's own expression may raise anything
+        raise CommandError(f"{name}={text}: {type(error).__name__}: {error}") from error

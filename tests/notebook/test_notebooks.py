@@ -1,0 +1,51 @@
+"""Whole notebooks, executed as `jupyter nbconvert --execute` does, and shells that are no kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+MIME = "application/vnd.flyte.run+json"
+PROJECT = Path(__file__).resolve().parents[2]
+TASKS = """
+import flyte_nb as flyte
+env = flyte.TaskEnvironment("saved")
+@env.task
+async def double(x: int) -> int:
+    return 2 * x
+"""
+
+
+def test_a_notebook_saves_its_runs_drawn_without_loading_the_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (TASKS, "flyte.run(double, x=2)", "flyte.run")]
+    NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    drawn, named = notebook.cells[1].outputs
+    assert set(drawn.data) == {MIME, "text/html", "text/plain"}
+    assert drawn.data[MIME]["phase"] == "succeeded" and drawn.data[MIME]["live"] is False
+    assert "✓ succeeded" in drawn.data["text/html"]
+    assert set(named.data) == {"text/plain"}
+    nbformat.validate(notebook)
+
+
+def test_a_terminal_shell_has_the_magics_and_draws_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "typed.ipy"
+    script.write_text(
+        f"%load_ext flyte_nb\n{TASKS}\nr = %flyte run double --x 21\nprint(r, r.outputs()[0])\n%flyte run double\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PROJECT), "IPYTHONDIR": str(tmp_path)}
+    words = [sys.executable, "-m", "IPython", "--colors=NoColor", "--no-banner", str(script)]
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert "saved.double · succeeded" in done.stdout and done.stdout.rstrip().splitlines()[-1].endswith(" 42"), done
+    assert "UsageError: saved.double needs x" in done.stdout + done.stderr
