@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from types import FrameType
 from typing import Any, TypeVar
 
+from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.base import Call
 from flyte_nb.executors.inline import InlineExecutor
 from flyte_nb.executors.threads import Aborted, raise_in_thread
-from flyte_nb.executors.user_code import is_engine_file, is_in_user_code
+from flyte_nb.executors.user_code import is_in_user_code, is_users_file
 
 __all__ = ["EngineLoop"]
 
@@ -56,27 +56,24 @@ class EngineLoop:
         self.loop.call_soon_threadsafe(self._answer)
         return 0.0
 
-    def user_frame(self) -> FrameType | None:
-        """The innermost frame of a task's own code that the loop is in now, or None when it is in none."""
-        innermost = None
-        frame = sys._current_frames().get(self.thread.ident or 0)
-        while frame is not None and frame.f_code is not TASK_ENTRY:
-            if innermost is None and not is_engine_file(frame.f_code.co_filename):
-                innermost = frame
-            frame = frame.f_back
-        return innermost if frame is not None else None
-
     def user_call(self) -> Call | None:
-        """The call whose code the loop is in now."""
+        """The call whose code the loop is in now, or None when it is in none."""
         frame = sys._current_frames().get(self.thread.ident or 0)
         while frame is not None and frame.f_code is not TASK_ENTRY:
             frame = frame.f_back
         return frame.f_locals.get("call") if frame is not None else None
 
+    def user_place(self) -> str:
+        """Cell and line of the innermost code of the user's own that the loop is in now."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        while frame is not None and not is_users_file(frame.f_code.co_filename):
+            frame = frame.f_back
+        return place_of(frame.f_code.co_filename, frame.f_lineno) if frame is not None else ""
+
     def interrupt(self) -> bool:
         """Raises `Aborted` in the user code that the loop is in; returns whether it was in any."""
         thread_id = self.thread.ident
-        if thread_id is None or self.user_frame() is None or not is_in_user_code(thread_id):
+        if thread_id is None or self.user_call() is None or not is_in_user_code(thread_id):
             return False
         raise_in_thread(thread_id, Aborted)
         return True

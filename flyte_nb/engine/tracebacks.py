@@ -12,7 +12,7 @@ import traceback
 from types import TracebackType
 
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.executors.user_code import is_engine_file
+from flyte_nb.executors.user_code import is_engine_file, is_users_file
 from flyte_nb.store.events import ErrorRecord
 
 __all__ = ["describe_error", "place_of", "trim"]
@@ -92,14 +92,10 @@ def _innermost(tb: TracebackType | None) -> str:
     place = ""
     while tb is not None:
         filename = tb.tb_frame.f_code.co_filename
-        if not is_engine_file(filename) and (not place or _is_users(filename)):
+        if not is_engine_file(filename) and (not place or is_users_file(filename)):
             place = place_of(filename, tb.tb_lineno)
         tb = tb.tb_next
     return place
-
-
-def _is_users(filename: str) -> bool:
-    return "site-packages" not in filename and not filename.startswith(sys.prefix + os.sep + "lib")
 
 
 def _cell_number(filename: str) -> int | None:

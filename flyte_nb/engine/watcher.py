@@ -11,7 +11,6 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from flyte_nb.engine.state import RunState
-from flyte_nb.engine.tracebacks import place_of
 
 if TYPE_CHECKING:
     from flyte_nb.engine.session import Session
@@ -67,6 +66,7 @@ class Watcher:
             if run not in self._live:
                 return
             self._live.remove(run)
+            run.note = ""
             for observer in observers:
                 _guarded(observer.changed, run)
                 _guarded(observer.ended, run)
@@ -106,10 +106,9 @@ class Watcher:
         engine = self._session.engine
         blocked = engine.blocked_seconds()
         call = engine.user_call() if blocked > BLOCKED_SECONDS else None
-        frame = engine.user_frame() if call is not None else None
         note = ""
-        if call is not None and frame is not None:
-            place = place_of(frame.f_code.co_filename, frame.f_lineno)
+        if call is not None:
+            place = engine.user_place()
             note = f"{call.name} blocks the loop for {blocked:.1f} s ({place}): use await, or declare it with plain def"
         for run in self._live:
             run.note = note

@@ -30,8 +30,8 @@ show_all = True
 """False in a notebook, where a cell that shows megabytes freezes the page; set by the notebook room."""
 
 _showing = threading.local()
-"""Set while text of a task is passed on to the stream: IPython wraps `write` during a cell and we patch it again, so that the
-text meets our own patch once more; it is not new output."""
+"""Set while text of a task is passed on to the stream: IPython wraps `write` during a cell and we patch it again, so
+that the text meets our own patch once more; it is not new output."""
 
 
 class Output:

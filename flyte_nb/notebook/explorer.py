@@ -17,7 +17,7 @@ from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.bundle import Bundle, bundle_of_runs
 from flyte_nb.notebook.channels import Channel, Channels
 from flyte_nb.notebook.document import MIME, Document, sendable
-from flyte_nb.notebook.origin import execution_id
+from flyte_nb.notebook.origin import execution_id, is_watched
 from flyte_nb.notebook.widget import WIDGET_VIEW, is_ready, make_widget
 
 __all__ = ["Explorer", "Explorers"]
@@ -29,7 +29,8 @@ SWITCH_SECONDS = 0.5
 OFFER_SECONDS = 0.08
 """Runs that are over sooner are drawn by their display alone, without a comm."""
 WIDGET_SECONDS = 1.0
-"""A widget costs 80 kB of messages: only a run that lives longer gets one."""
+"""A widget costs 80 kB of messages, which nbclient saves with the notebook: only a run that lives longer gets one, and
+only where somebody can see it."""
 
 
 class Explorer:
@@ -57,6 +58,7 @@ class Explorer:
         self._offered = ""
         self._channel: Channel | None = None
         self._widget: Any = None
+        self._wants_widget = is_watched()
 
     @property
     def is_over(self) -> bool:
@@ -81,7 +83,7 @@ class Explorer:
         with self._lock:
             if run.closed:  # `end` follows, with the last word
                 return
-            if self._widget is None and self._age(self._begun_at) > WIDGET_SECONDS and is_ready():
+            if self._wants_widget and self._age(self._begun_at) > WIDGET_SECONDS and is_ready():
                 self._make_widget()
                 self._draw()
             elif self._age(self._drawn_at) > (SWITCH_SECONDS if self._is_stale else RENEW_SECONDS):
@@ -149,6 +151,7 @@ class Explorer:
         def receive(message: Document) -> None:
             self._channels.of(self._active()).receive(message)
 
+        self._wants_widget = False
         self._channel = self._channels.of(self._active())
         self._widget = make_widget(sendable(self._channel.document()), receive)
         self._channel.add(self._widget.send)
@@ -173,6 +176,7 @@ class Explorer:
                 self._channel.remove(self._widget.send)
             self._widget.close()
             self._widget = None
+            self._wants_widget = True
 
 
 class Explorers:

@@ -7,7 +7,7 @@ import sys
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["cell_id", "execution_id", "find_origin", "notebook_name"]
+__all__ = ["cell_id", "execution_id", "find_origin", "is_watched", "notebook_name"]
 
 VS_CODE_NOTEBOOK = "__vsc_ipynb_file__"
 """Where VS Code leaves the notebook's path in the user's namespace."""
@@ -26,6 +26,12 @@ def notebook_name() -> str:
     path = str(shell.user_ns.get(VS_CODE_NOTEBOOK, "")) if shell is not None else ""
     path = path or os.environ.get("JPY_SESSION_NAME", "")
     return PurePath(path).name
+
+
+def is_watched() -> bool:
+    """Whether there is likely a page: a kernel that nbclient or nbconvert started has none of these marks."""
+    marks = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD")
+    return bool(notebook_name()) or any(mark in os.environ for mark in marks) or "google.colab" in sys.modules
 
 
 def cell_id() -> str:

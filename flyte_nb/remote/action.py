@@ -11,7 +11,7 @@ from typing import Any
 
 from flyte_nb.errors import ActionAbortedError, BaseRuntimeError, from_code
 from flyte_nb.models import ActionID, ActionPhase
-from flyte_nb.remote.calls import blocking_classmethod, blocking_method
+from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.source import source
@@ -76,7 +76,7 @@ class Action:
             raise ValueError("Say which action: Action.get('run/action') or Action.get(run_name=..., name=...)")
         return cls(run_name, name)
 
-    @blocking_classmethod
+    @iterating_classmethod
     def listall(
         cls: type[Action],
         for_run_name: str,
@@ -216,7 +216,7 @@ class Action:
         """
         return Logs(source.logs(self.run_name, self.name, limit))
 
-    @blocking_method
+    @iterating_method
     def get_logs(
         self: Action, attempt: int | None = None, filter_system: bool = False, show_ts: bool = False
     ) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from flyte_nb.engine.session import current_session
 from flyte_nb.errors import BaseRuntimeError, from_code
 from flyte_nb.models import ActionID, ActionPhase
 from flyte_nb.remote.action import WAIT_SECONDS, Action, ActionDetails, Actions, ErrorInfo, duration_of
-from flyte_nb.remote.calls import blocking_classmethod, blocking_method
+from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.source import source
@@ -57,9 +58,10 @@ class Run:
         """
         return cls(name)
 
-    @blocking_classmethod
+    @iterating_classmethod
     def listall(
         cls: type[Run],
+        /,
         in_phase: tuple[ActionPhase | str, ...] | None = None,
         task_name: str | None = None,
         sort_by: tuple[str, str] | None = None,
@@ -68,6 +70,7 @@ class Run:
         with_labels: dict[str, str] | None = None,
         with_label_keys: list[str] | None = None,
         notebook: str | None = None,
+        **elsewhere: Any,
     ) -> Iterator[Run]:
         """Runs, newest first.
 
@@ -80,10 +83,13 @@ class Run:
             with_labels: only runs with these labels.
             with_label_keys: only runs that have these labels, whatever their values.
             notebook: only runs that this notebook started.
+            elsewhere: Flyte's filters that only a backend has an answer to (project, domain, task_version ...).
 
         Raises:
-            ValueError: runs cannot be sorted by that.
+            ValueError: runs cannot be sorted by that, or a filter needs a backend.
         """
+        if asked := [key for key, value in elsewhere.items() if value not in (None, False)]:
+            raise ValueError(f"Runs of this project cannot be filtered by {', '.join(asked)}; leave it out")
         if sort_by is not None and sort_by[0] not in ("created_at", "start_time"):
             raise ValueError(f"Runs are sorted by created_at, not by {sort_by[0]!r}")
         window = created_at or TimeFilter()
@@ -209,17 +215,21 @@ class Run:
         while not (self.done() or (wait_for == "running" and self.phase == ActionPhase.RUNNING)):
             time.sleep(WAIT_SECONDS)
 
-    def watch(self, cache_data_on_done: bool = False) -> Iterator[ActionDetails]:
-        """The root action's details each time its phase changes, until it is over."""
+    async def watch(self, cache_data_on_done: bool = False) -> AsyncIterator[ActionDetails]:
+        """The root action's details each time its phase changes, until it is over.
+
+        Args:
+            cache_data_on_done: accepted for Flyte's sake; inputs and outputs are at hand anyway.
+        """
         seen = None
         while True:
-            root = self.root.details()
+            root = await asyncio.to_thread(self.root.details)
             if root.phase != seen:
                 seen = root.phase
                 yield root
             if root.done():
                 return
-            time.sleep(WAIT_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
 
     @blocking_method
     def inputs(self: Run) -> ActionInputs:
@@ -246,7 +256,7 @@ class Run:
         """
         return Logs(source.logs(self.name, self[action].name if action else None, limit))
 
-    @blocking_method
+    @iterating_method
     def get_logs(
         self: Run, attempt: int | None = None, filter_system: bool = False, show_ts: bool = False
     ) -> Iterator[str]:

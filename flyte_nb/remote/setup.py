@@ -24,6 +24,37 @@ __all__ = [
 
 CONFIG_FILES = ("config.yaml", ".flyte/config.yaml", "~/.union/config.yaml", "~/.flyte/config.yaml")
 
+FLYTES_OWN = frozenset(
+    {
+        "headless",
+        "insecure",
+        "insecure_skip_verify",
+        "ca_cert_file_path",
+        "auth_type",
+        "command",
+        "proxy_command",
+        "client_id",
+        "client_credentials_secret",
+        "auth_client_config",
+        "rpc_retries",
+        "http_proxy_url",
+        "disable_keyring",
+        "storage",
+        "batch_size",
+        "image_builder",
+        "images",
+        "image_registry",
+        "source_config_path",
+        "sync_local_sys_paths",
+        "load_plugin_type_transformers",
+        "local_persistence",
+        "local_tracked",
+        "local_tracked_strict",
+        "scopes",
+    }
+)
+"""Parameters of Flyte's that say how to reach a backend: accepted, and kept."""
+
 _settings: dict[str, Any] = {}
 
 
@@ -56,7 +87,10 @@ def init(
 
     Raises:
         flyte_nb.errors.InitializationError: an endpoint or key is given: this release runs locally only.
+        TypeError: a parameter that Flyte does not have.
     """
+    if unknown := sorted(set(options) - FLYTES_OWN):
+        raise TypeError(f"flyte.init() got unexpected parameters: {', '.join(unknown)}")
     if endpoint is not None or api_key is not None:
         raise _no_backend(endpoint or "the API key's endpoint")
     if log_level is not None:

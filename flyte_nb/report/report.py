@@ -116,11 +116,13 @@ class Report:
             )
             # The content is the task's own HTML; whoever shows the page keeps it in a sandboxed frame.
             panels.append(f'<div class="flyte-panel" id="flyte-panel-{number}">{tab.get_html()}</div>')
-        chosen = (f"body:has(#flyte-tab-{number}:checked) #flyte-panel-{number}" for number in range(len(shown)))
+        chosen = [f"body:has(#flyte-tab-{number}:checked) #flyte-panel-{number}" for number in range(len(shown))]
+        if shown == [self.tabs[MAIN]]:  # nothing to choose from
+            labels, chosen = [], ["#flyte-panel-0"]
         return _PAGE.substitute(
             title=html.escape(self.name),
             selectors=", ".join(chosen) or ".flyte-none",
-            labels="" if len(shown) < 2 and shown[:1] == [self.tabs[MAIN]] else "\n".join(labels),
+            labels="\n".join(labels),
             panels="\n".join(panels),
         )
 

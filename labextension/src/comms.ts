@@ -10,6 +10,7 @@ import type {FromKernel, Port, ToKernel} from './view/document.js';
 import type {MountedRun} from './view/mount.js';
 
 export const COMM_TARGET = 'flyte_nb.run';
+const OFFER_MS = 1000;
 
 /** One run's views, and the comm that serves them while there is one. */
 interface Channel {
@@ -85,12 +86,21 @@ export class RunComms {
     }
   }
 
-  /** A comm that the kernel opened: it replaces one that the page opened, and every view starts over with it. */
+  /**
+   * A comm that the kernel opened: every view starts over with it. One that the page opened before stays open, unused:
+   * the kernel may be answering it, on a subshell that closing would end under its feet.
+   */
   private adopt(run: string, comm: Kernel.IComm): void {
-    const before = this.channel(run).comm;
     this.use(run, comm);
-    if (before && !before.isDisposed) before.close();
     this.channel(run).views.forEach(view => view.attach(this.port(run)));
+  }
+
+  /** Opens a comm unless the kernel, which offers one when it displays a run, is faster. */
+  private greetLater(run: string, message: ToKernel): void {
+    setTimeout(() => {
+      const channel = this.channels.get(run);
+      if (channel && channel.views.size > 0 && !channel.comm) this.open(run)?.send({...message});
+    }, OFFER_MS);
   }
 
   private open(run: string): Kernel.IComm | null {
@@ -120,8 +130,9 @@ export class RunComms {
     const channel = this.channel(run);
     return {
       send: (message: ToKernel) => {
-        const comm = channel.comm && !channel.comm.isDisposed ? channel.comm : this.open(run);
-        comm?.send({...message});
+        const known = channel.comm && !channel.comm.isDisposed ? channel.comm : null;
+        if (!known && message.kind === 'hello') this.greetLater(run, message);
+        else (known ?? this.open(run))?.send({...message});
       },
       onMessage: listener => {
         channel.listeners.add(listener);

@@ -39,6 +39,19 @@ def test_a_notebook_saves_its_runs_drawn_without_loading_the_extension(
     nbformat.validate(notebook)
 
 
+def test_an_executed_notebook_carries_no_widget_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD"):
+        monkeypatch.delenv(name, raising=False)
+    wait = "import asyncio\n@env.task\nasync def wait() -> None:\n    await asyncio.sleep(1.6)\nr = flyte.run(wait)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (TASKS, wait)])
+    NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    assert "widgets" not in notebook.metadata
+    assert len(nbformat.writes(notebook)) < 10_000
+
+
 def test_a_terminal_shell_has_the_magics_and_draws_nothing(tmp_path: Path) -> None:
     script = tmp_path / "typed.ipy"
     script.write_text(

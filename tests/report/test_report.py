@@ -114,3 +114,11 @@ def test_a_timeline_adds_escaped_rows(running: report.Report) -> None:
 )
 def test_durations_are_shown_in_milliseconds(start: Any, end: Any, shown: str) -> None:
     assert report.duration_ms(start, end) == shown
+
+
+def test_a_report_with_nothing_but_its_main_tab_shows_it_without_a_choice() -> None:
+    alone = report.Report("alone")
+    alone.tabs["main"].log("<p>here</p>")
+    page = alone.get_final_report()
+    assert "<input" not in page
+    assert "#flyte-panel-0 { display: block; }" in page
