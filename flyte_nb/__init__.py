@@ -231,7 +231,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(HOMES[name]), name)
         globals()[name] = value
         if name in ("run", "with_runcontext"):
-            _show_runs_in_notebooks()
+            _show_runs()
         return value
     if name in SUBMODULES:
         return importlib.import_module(f"flyte_nb.{name}")
@@ -242,7 +242,9 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *SUBMODULES})
 
 
-def _show_runs_in_notebooks() -> None:
-    """In a kernel, runs are drawn in their cell, whether or not the extension was loaded by hand."""
+def _show_runs() -> None:
+    """In a kernel, runs are drawn in their cell, extension loaded or not; on a terminal they are a line."""
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
         importlib.import_module("flyte_nb.notebook.extension").show_runs(shell)
+    else:
+        importlib.import_module("flyte_nb.remote.progress").show_progress()

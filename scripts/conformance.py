@@ -1,4 +1,4 @@
-"""Runs a conformance corpus against this checkout: `python scripts/conformance.py FOLDER [options of its run_corpus.py]`.
+"""Runs a conformance corpus against this checkout: `python scripts/conformance.py FOLDER [options of run_corpus.py]`.
 
 Every case gets a store of its own, in the fresh home folder that the corpus makes for it.
 """

@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower layers first. The rooms of one set may import one another; sets of one layer stand side by side and may not.
 LAYERS: list[list[set[str]]] = [
-    [{"errors", "models", "syncify"}],
+    [{"errors", "interface", "models", "syncify"}],
     [{"authoring", "durable", "storage", "extend", "notify"}],
     [{"types"}],
     [{"io", "report"}],
@@ -68,7 +68,10 @@ HEAVY = {
 WIRE = {"flyte", "flyteidl", "flyteidl2", "google.protobuf"}
 
 HARD_LIMIT, SOFT_LIMIT = 600, 400
-OVER_SOFT_LIMIT: set[str] = set()
+OVER_SOFT_LIMIT = {
+    "flyte_nb/errors.py",  # Flyte's whole tree of errors, a few lines each
+    "flyte_nb/authoring/image.py",  # one builder, a method for each kind of layer
+}
 """Files between the limits, each with its reason beside it."""
 
 

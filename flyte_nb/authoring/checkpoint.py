@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tarfile
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
@@ -130,8 +131,6 @@ class Checkpoint(BaseCheckpoint):
         written.replace(destination)
 
     def _load(self, saved: Path) -> Path | None:
-        import tarfile
-
         if not saved.is_file() or saved.stat().st_size == 0:
             return None
         if tarfile.is_tarfile(saved):
@@ -155,8 +154,6 @@ def latest_checkpoint(
 
 
 def _pack_folder(folder: Path, file: Path) -> None:
-    import tarfile
-
     with tarfile.open(file, "w:gz") as archive:
         for child in sorted(folder.iterdir()):
             archive.add(child, arcname=child.name)

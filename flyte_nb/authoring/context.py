@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flyte_nb.authoring.trace import TraceFunction
     from flyte_nb.models import TaskContext
 
-__all__ = ["Controller", "Scope", "TraceStep", "current_scope"]
+__all__ = ["Controller", "Scope", "TraceStep", "current_scope", "outer_context"]
 
 NO_CONTEXT: Mapping[str, str] = {}
 
@@ -118,3 +118,5 @@ class Scope:
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("flyte_nb_scope", default=None)
+outer_context: ContextVar[Mapping[str, str]] = ContextVar("flyte_nb_outer_context", default=NO_CONTEXT)
+"""What `flyte.custom_context` hands, outside a task, to the runs started in its block."""

@@ -1,6 +1,7 @@
 """What surrounds a call inside a task: its group, its custom context, and what `flyte.ctx()` shows.
 
-These hold for the `with` block in whose code they stand and for what is called from it; outside a task they do nothing.
+These hold for the `with` block in whose code they stand and for what is called from it. Outside a task `group` does
+nothing, and `custom_context` reaches the runs that are started in the block.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flyte_nb.authoring.checkpoint import Checkpoint
-from flyte_nb.authoring.context import current_scope
+from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.models import NULL_TASK_CONTEXT, TaskContext
 
 __all__ = ["ctx", "custom_context", "get_custom_context", "group"]
@@ -43,14 +44,20 @@ def group(name: str) -> Iterator[None]:
 
 @contextmanager
 def custom_context(**context: str) -> Iterator[None]:
-    """Hands words down to the actions called in the block, and to all they call; never part of a cache key.
+    """Hands words down to the actions called, or the runs started, in the block, and to all they call.
+
+    They are never part of a cache key.
 
     Args:
         context: what is handed down, on top of what the running task was handed.
     """
     scope = current_scope.get()
     if scope is None:
-        yield
+        outer = outer_context.set({**outer_context.get(), **context})
+        try:
+            yield
+        finally:
+            outer_context.reset(outer)
         return
     token = current_scope.set(scope.derive(custom_context={**scope.custom_context, **context}))
     try:

@@ -169,6 +169,7 @@ class RunState:
                     error,
                     source,
                     action.note,
+                    action.where,
                 )
             )
             self.sink.flush()
@@ -228,6 +229,7 @@ class RunState:
                             now,
                             error=error,
                             note=action.note,
+                            where=action.where,
                         )
                     )
             self.phase = phase

@@ -6,11 +6,12 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from flyte_nb.authoring.context import current_scope
+from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
@@ -79,7 +80,9 @@ class Runner:
                 "No Flyte backend is configured: runs are local. Leave mode out, or use mode='local'.",
             )
         notebook, cell = _origin()
-        return prepare_run(session(), task, args, kwargs, self._options, notebook=notebook, cell=cell)
+        context = {**outer_context.get(), **self._options.custom_context}
+        options = replace(self._options, custom_context=context)
+        return prepare_run(session(), task, args, kwargs, options, notebook=notebook, cell=cell)
 
 
 def with_runcontext(

@@ -343,7 +343,8 @@ class Run:
         row = source.run(self.name)
         seconds = duration_of(row.started_ns, row.ended_ns).total_seconds()
         failure = f" · {row.error.code}: {row.error.message.splitlines()[0]}" if row.error and row.error.message else ""
-        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s · {row.action_count} actions{failure}>"
+        actions = f"{row.action_count:,} action{'s' * (row.action_count != 1)}"
+        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s · {actions}{failure}>"
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None

@@ -181,6 +181,7 @@ class Batch:
         patch.started_ns, patch.ended_ns = event.started_ns, event.ended_ns
         patch.outputs, patch.error = event.payload, json_text(event.error)
         patch.source, patch.note = event.source, event.note
+        patch.isolation = event.where or patch.isolation
         if event.payload is not None:
             self.action_values.extend(value_rows(event.run, event.action, "output", event.payload))
 

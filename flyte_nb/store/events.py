@@ -1,14 +1,15 @@
 """What is recorded: the events of a run, as they stand in a journal.
 
-    RunStarted  TaskDeclared*  ( ActionStarted  AttemptEnded*  LogWritten*  ReportWritten*  ActionEnded )*  RunEnded  RunLabelled*
+    RunStarted TaskDeclared* (ActionStarted AttemptEnded* LogWritten* ReportWritten* ActionEnded)* RunEnded RunLabelled*
 
-An action costs two events: `ActionStarted` when it is queued and `ActionEnded` when it is over; a retried attempt adds an
-`AttemptEnded`, and an attempt that had to wait for its place an `AttemptStarted`. Events are msgpack arrays that start with
-a tag; fields are only ever added at the end, with a default, so that a later release reads the journals of an earlier one.
+An action costs two events: `ActionStarted` when it is queued and `ActionEnded` when it is over; a retried attempt adds
+an `AttemptEnded`, and an attempt that had to wait for its place an `AttemptStarted`. Events are msgpack arrays that
+start with a tag; fields are only ever added at the end, with a default, so that a later release reads the journals of
+an earlier one.
 
-Times are nanoseconds since the epoch, UTC (`*_ns`). Phases are Flyte's, lower case. `payload` fields are the msgpack list of
-a call's values in the order of the task's interface, as `flyte_nb.types` encodes them; large values stand in them as
-references into the value store (extension type 1).
+Times are nanoseconds since the epoch, UTC (`*_ns`). Phases are Flyte's, lower case. `payload` fields are the msgpack
+list of a call's values in the order of the task's interface, as `flyte_nb.types` encodes them; large values stand in
+them as references into the value store (extension type 1).
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class TaskDeclared(msgspec.Struct, array_like=True, tag="task", frozen=True):
     """(name, type as text), in the order of the interface."""
     outputs: list[tuple[str, str]]
     settings: dict[str, Any]
-    """Every declared parameter as the user wrote it, as text or msgpack-able value: resources, image, cache, retries ..."""
+    """Every declared parameter that is not its default, as text or msgpack-able value: resources, image, retries ..."""
     types: bytes = b""
     """The Python types of inputs and outputs, pickled by value, so that values load where the cells never ran."""
     short_name: str = ""
@@ -146,6 +147,8 @@ class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True):
     """Where a reused result comes from: `cache:KEY`, or `RUN/ACTION` of a recovered one."""
     note: str = ""
     """A word to the user: a thread still running, a value that could not be recorded, ..."""
+    where: str = ""
+    """Isolation and worker of the last attempt."""
 
 
 class LogWritten(msgspec.Struct, array_like=True, tag="log", frozen=True):

@@ -1,7 +1,7 @@
 """What the store and a live run both answer with: plain rows, the same from either side.
 
-The store fills them from DuckDB, the engine from the run in memory; the explorer, `flyte.remote` and the magics read them
-without knowing which. Times are nanoseconds since the epoch, UTC; None means not yet.
+The store fills them from DuckDB, the engine from the run in memory; the explorer, `flyte.remote` and the magics read
+them without knowing which. Times are nanoseconds since the epoch, UTC; None means not yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The quickstart in a real JupyterLab: live while it runs, clickable afterwards, drawn when reopened without a kernel."""
+"""The quickstart in a real JupyterLab: live while it runs, at hand afterwards, drawn when reopened without a kernel."""
 
 from __future__ import annotations
 
