@@ -3,7 +3,7 @@
     python workload.py MODULE CASE COUNT [--persist]     prints one line of JSON
 
 Cases: `sequence` awaits COUNT trivial children one by one, `gather` all at once; `import` only imports; `first` runs
-one trivial task. Times are taken inside the root task, so starting up and shutting down do not count, except in `first`.
+one trivial task. Times are taken inside the root task, so starting up and shutting down do not count, but in `first`.
 """
 
 from __future__ import annotations
