@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEER := .venv-peer
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := labextension/node_modules/.package-lock.json
 FRONT_END := flyte_nb/notebook/static/widget.js
@@ -11,7 +12,7 @@ FRONT_END_SOURCES := $(shell find labextension/src labextension/style labextensi
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart lab test check format bench chaos fuzz wheel install front-end chromium clean
+.PHONY: help quickstart lab test check format bench conformance chaos fuzz wheel install front-end chromium clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,8 +38,11 @@ format: install ## Formats the code and sorts the imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install ## Measures the figures, peers in the same run
-	$(BIN)/python benchmarks/run.py
+bench: install $(PEER)/.installed ## Measures the figures, peers in the same run
+	$(BIN)/python benchmarks/run.py --peer $(CURDIR)/$(PEER)/bin/python
+
+conformance: install ## Compares with the official SDK's answers: make conformance CORPUS=folder
+	$(BIN)/python scripts/conformance.py $(CORPUS)
 
 chaos: install ## The long suites: processes killed, files torn, disks full
 	$(BIN)/python -m pytest -m long --timeout=1800
@@ -73,6 +77,12 @@ $(NODE_MODULES): labextension/package.json labextension/package-lock.json
 
 $(FRONT_END): $(NODE_MODULES) $(FRONT_END_SOURCES) labextension/tsconfig.json | $(BIN)/jupyter-builder
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension run build:prod
+	touch $@
+
+# The official SDK, in an environment of its own: the peer of the benchmarks.
+$(PEER)/.installed:
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/pip install --quiet flyte
 	touch $@
 
 chromium:

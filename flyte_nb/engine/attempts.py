@@ -8,6 +8,7 @@ from typing import Any
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
+from flyte_nb.engine.foreign_loops import explain_foreign_loop
 from flyte_nb.engine.plans import Plan
 from flyte_nb.engine.tracebacks import trim
 from flyte_nb.errors import MaxRuntimeExceededError, NonRecoverableError, RuntimeUserError, user_error
@@ -46,7 +47,7 @@ async def run_attempt(executor: Executor, plan: Plan, inputs: dict[str, Any], sc
     if isinstance(outcome.error, StoreError):  # a child could not be recorded: the run ends with exactly this
         raise outcome.error
     if outcome.error is not None:
-        raise user_error(trim(outcome.error), "kernel")
+        raise user_error(trim(explain_foreign_loop(outcome.error)), "kernel")
     return outcome.value
 
 

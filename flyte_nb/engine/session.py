@@ -27,8 +27,9 @@ from flyte_nb.store.values import ValueStore
 
 __all__ = ["Session", "current_session", "end_session", "session"]
 
-RUNS_IN_MEMORY_ACTIONS = 200_000
-"""Ended runs stay in memory, newest first, up to this many actions in all; older ones are read from the store."""
+RUNS_IN_MEMORY = 200
+ACTIONS_IN_MEMORY = 200_000
+"""Ended runs stay in memory, newest first, up to so many runs and actions; older ones are read from the store."""
 
 
 class Session:
@@ -64,10 +65,10 @@ class Session:
         """Adds a live run and forgets old ones."""
         with self._lock:
             self.runs[run.name] = run
-            room = RUNS_IN_MEMORY_ACTIONS
-            for known in reversed(list(self.runs.values())):
+            room = ACTIONS_IN_MEMORY
+            for newer, known in enumerate(reversed(list(self.runs.values()))):
                 room -= len(known.order)
-                if room < 0 and known.closed:
+                if known.closed and (room < 0 or newer >= RUNS_IN_MEMORY):
                     del self.runs[known.name]
 
     def live_runs(self) -> list[RunState]:

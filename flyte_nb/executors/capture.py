@@ -60,7 +60,7 @@ class Output:
             if self.closed:
                 return
             ended, newline, rest = (self._partial.get(stream, "") + text).rpartition("\n")
-            self._partial[stream] = rest.rstrip("\r").rpartition("\r")[2] if "\r" in rest else rest
+            self._partial[stream] = rest[rest.rstrip("\r").rfind("\r") + 1 :] if "\r" in rest else rest
             if newline:
                 self._add(stream, ended)
             unshown = self._unshown.get(stream, "") + text

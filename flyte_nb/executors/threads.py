@@ -103,6 +103,8 @@ class TaskThreads:
         self._queue: deque[Job] = deque()
         self._working = 0
         self._idle = 0
+        self._waiting: dict[int, int] = {}
+        """By thread of this pool: how many actions it waits for."""
 
     def start(self, job: Job) -> None:
         """Runs the job as soon as there is a place."""
@@ -112,15 +114,26 @@ class TaskThreads:
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
-        """The calling thread of this pool waits for another action: its place is free meanwhile."""
+        """The calling thread waits for another action: its place, if it has one, is free meanwhile.
+
+        A thread may wait for several at once (`asyncio.gather` in a sync task); it has one place to give.
+        """
+        thread_id = threading.get_ident()
         with self._lock:
-            self._working -= 1
-            self._dispatch()
+            waiting = self._waiting.get(thread_id)
+            if waiting == 0:
+                self._working -= 1
+                self._dispatch()
+            if waiting is not None:
+                self._waiting[thread_id] = waiting + 1
         try:
             yield
         finally:
             with self._lock:
-                self._working += 1
+                if waiting is not None:
+                    self._waiting[thread_id] -= 1
+                    if self._waiting[thread_id] == 0:
+                        self._working += 1
 
     def _dispatch(self) -> None:
         """Wakes or makes threads for queued jobs that have a place. Called with the lock held."""
@@ -131,11 +144,14 @@ class TaskThreads:
         self._wake.notify(len(self._queue))
 
     def _work(self) -> None:
+        thread_id = threading.get_ident()
+        self._waiting[thread_id] = 0
         while True:
             with self._lock:
                 while not self._queue or self._working >= self.at_work:
                     if not self._wake.wait(IDLE_SECONDS) and not self._queue:
                         self._idle -= 1
+                        del self._waiting[thread_id]
                         return
                 job = self._queue.popleft()
                 self._idle -= 1

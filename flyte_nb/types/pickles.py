@@ -119,6 +119,8 @@ def _offender(value: Any) -> tuple[str, Any]:
     """The innermost part of a value that cannot be pickled by itself, and the path to it."""
     path, seen = "", 0
     for _ in range(SEARCH_LEVELS):
+        if isinstance(value, _LOOP_BOUND):
+            break
         for step, part in _parts(value):
             seen += 1
             if seen > SEARCH_OBJECTS:

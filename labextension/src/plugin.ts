@@ -6,7 +6,7 @@ import type {IRenderMime} from '@jupyterlab/rendermime-interfaces';
 import {Widget} from '@lumino/widgets';
 import {RunComms} from './comms.js';
 import type {RunDocument} from './view/document.js';
-import {mountRun, type MountedRun} from './view/mount.js';
+import {mountRun, problemWith, type MountedRun} from './view/mount.js';
 
 const MIME = 'application/vnd.flyte.run+json';
 /** Before the widget view that a live bundle also carries: ipywidgets registers that at -10. */
@@ -20,13 +20,20 @@ class RunRenderer extends Widget implements IRenderMime.IRenderer {
     this.addClass('fnb-output');
   }
 
-  /** Called again when the output is renewed: the same run keeps its view and so what the reader opened. */
+  /** Called again when the output is renewed: the view stays, and so what the reader picked and opened. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const doc = model.data[MIME] as unknown as RunDocument;
-    if (this.view?.run && this.view.run === doc?.run) return this.view.update(doc);
+    if (this.view?.run && problemWith(doc) === null) return this.view.update(doc);
     this.drop();
-    this.view = mountRun(this.node, doc);
-    if (this.view.run) this.comms?.add(this.view, doc.run);
+    this.view = mountRun(this.node, doc, null, () => this.serve());
+    this.serve();
+  }
+
+  /** Connects the view to the run that it shows. */
+  private serve(): void {
+    if (!this.view?.run) return;
+    this.comms?.remove(this.view);
+    this.comms?.add(this.view, this.view.run);
   }
 
   override dispose(): void {

@@ -12,7 +12,10 @@ interface State {
 
 export default {
   render({model, el}: {model: AnyModel<State>; el: HTMLElement}): () => void {
-    const view = drawRun(el, model.get('doc'), portOf(model));
+    // The model's messages are of its document's own run; of another that the reader picks the document's part is drawn.
+    const port = portOf(model);
+    const serve = (run: string) => view.attach(run === model.get('doc').run ? port : null);
+    const view = drawRun(el, model.get('doc'), port, serve);
     const onDocument = () => view.update(model.get('doc'));
     model.on('change:doc', onDocument);
     return () => {
@@ -23,9 +26,14 @@ export default {
 };
 
 /** Draws a run into a plain page; without a port, what the document carries. */
-export function drawRun(el: HTMLElement, doc: RunDocument, port: Port | null = null): MountedRun {
+export function drawRun(
+  el: HTMLElement,
+  doc: RunDocument,
+  port: Port | null = null,
+  switched?: (run: string) => void
+): MountedRun {
   addStyle(el);
-  return mountRun(el, doc, port);
+  return mountRun(el, doc, port, switched);
 }
 
 function portOf(model: AnyModel<State>): Port {

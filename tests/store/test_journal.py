@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,37 +102,38 @@ def test_threads_that_append_and_flush_lose_nothing(home: Home, journal: Journal
         ]
 
 
-def test_an_exception_raised_into_the_writing_thread_loses_and_repeats_nothing(home: Home, journal: Journal) -> None:
-    """An abort raises into the thread that runs a task, at any call that it makes."""
-    calls_seen = 0
+@pytest.mark.parametrize("step", ["pack_frames", "write_at"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_exception_raised_into_the_writing_thread_loses_and_repeats_nothing(
+    home: Home, journal: Journal, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    """An abort raises into the thread that runs a task, before or after any call that it makes."""
+    original = getattr(journal_module, step)
+    is_aborting = False
 
-    def interrupt_at(call: int) -> Callable[..., None]:
-        calls = 0
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal is_aborting
+        if threading.current_thread() is not threading.main_thread():
+            return original(*arguments)
+        aborts, is_aborting = is_aborting, False
+        if aborts and not after:
+            raise Aborted
+        result = original(*arguments)
+        if aborts:
+            raise Aborted
+        return result
 
-        def profile(frame: object, event: str, argument: object) -> None:
-            nonlocal calls, calls_seen
-            if event == "c_call":  # the interpreter looks for exceptions once a call is over
-                return
-            calls += 1
-            calls_seen = max(calls_seen, calls)
-            if calls == call:
-                raise Aborted
-
-        return profile
-
-    for call in range(60):
-        journal.append(b"%d" % call)
-        sys.setprofile(interrupt_at(call))
-        try:  # noqa: SIM105 - `suppress` would be interrupted too
+    monkeypatch.setattr(journal_module, step, interrupted)
+    for number in range(20):
+        journal.append(b"%d" % number)
+        is_aborting = True
+        with contextlib.suppress(Aborted):
             journal.flush()
-        except Aborted:
-            pass
-        sys.setprofile(None)
-        if call % 2:
+        is_aborting = False
+        if number % 2:
             journal.flush()
     journal.close()
-    assert 10 < calls_seen < 60
-    assert recorded(home) == [b"%d" % call for call in range(60)]
+    assert recorded(home) == [b"%d" % number for number in range(20)]
 
 
 def test_a_full_segment_is_followed_by_the_next(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

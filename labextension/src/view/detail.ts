@@ -2,7 +2,7 @@
 import type {Detail} from './document.js';
 import {el, icon, present, type Child} from './dom.js';
 import {fanOutSummary} from './fanout.js';
-import {count, duration} from './format.js';
+import {duration} from './format.js';
 import {Logs} from './logs.js';
 import type {RunModel} from './model.js';
 import {content, hasContent, partOf, summary, TABS, type Tab} from './panels.js';
@@ -24,7 +24,7 @@ export class DetailPane {
   private readonly logs = new Logs();
   private readonly id = `fnb-detail-${++panes}`;
   /** What the reader asked for; shown when the action has it. */
-  private wanted: Tab = 'Summary';
+  private wanted: Tab | null = null;
   private drawnHead = '';
   private drawnTabs = '';
   private drawnPanel = '';
@@ -53,7 +53,7 @@ export class DetailPane {
     const detail = this.model.details.get(this.model.doc.actions.name[item]) ?? null;
     this.updateHead(item, detail);
     const tabs = TABS.filter(tab => tab === 'Summary' || (detail !== null && hasContent(detail, tab)));
-    const shown = tabs.includes(this.wanted) ? this.wanted : 'Summary';
+    const shown = this.wanted !== null && tabs.includes(this.wanted) ? this.wanted : tabs[0];
     this.updateTabs(tabs, shown);
     this.updatePanel(item, detail, shown, waiting);
     if (shown === 'Summary' && this.timing) this.timing.replaceChildren(...present(this.timingWords(item, now)));
@@ -65,9 +65,10 @@ export class DetailPane {
     if (signature === this.drawnPanel) return;
     this.drawnPanel = signature;
     this.drawnHead = this.drawnTabs = '';
-    const name = this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? '');
+    const [name, rest] = this.model.fanOutWords(fanOut);
     this.head.replaceChildren(
-      el('strong', {class: 'fnb-name'}, `${name} ×${count(fanOut.rows.length)}`),
+      el('strong', {class: 'fnb-name'}, name),
+      el('span', {class: 'fnb-where'}, `${fanOut.group >= 0 ? 'group · ' : ''}${rest}`),
       this.closeButton()
     );
     this.tablist.replaceChildren();

@@ -13,7 +13,7 @@ export class Divider {
     'aria-orientation': 'vertical',
     'aria-label': 'Width of the tree'
   });
-  private fraction = 0.56;
+  private fraction = 0.58;
 
   /** Sets `--fnb-split`, the first pane's share of the width, on `panes`. */
   constructor(private readonly panes: HTMLElement) {

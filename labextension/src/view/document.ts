@@ -75,6 +75,10 @@ export interface RunDocument extends Head {
   groups: string[];
   actions: Columns;
   details: Record<string, Detail>;
+  /** Where a cell started several runs: all of them in order, this one by its name only. */
+  runs?: (RunDocument | {run: string})[];
+  /** Earlier runs of the cell that are not listed. */
+  runs_omitted?: number;
 }
 
 export interface Preview {

@@ -40,6 +40,9 @@ export function icon(name: string, ...shapes: [string, Record<string, string | n
 }
 
 export const chevron = () => icon('fnb-chevron', ['path', {d: 'M6 4l4 4-4 4'}]);
+/** Stands for a group. */
+export const layers = () =>
+  icon('fnb-layers', ['path', {d: 'M8 2.8l5.5 3L8 8.8l-5.5-3z'}], ['path', {d: 'M2.5 9.4l5.5 3 5.5-3'}]);
 const copyIcon = () =>
   icon(
     'fnb-copy',

@@ -4,7 +4,7 @@
  *     kernel --Port--> RunModel --> Outline --> Tree | Timeline        one paint a frame, whatever arrives
  *                         \-------------------> Header, Toolbar, DetailPane
  */
-import type {FromKernel, Port, RunDocument} from './document.js';
+import type {FromKernel, Head, Port, RunDocument} from './document.js';
 import {DetailPane} from './detail.js';
 import {Divider} from './divider.js';
 import {el} from './dom.js';
@@ -24,10 +24,12 @@ const GROWTH_MS = 100;
 const REDUCED_GROWTH_MS = 1000;
 /** The detail of a selected running action is asked for again this often: its output grows. */
 const DETAIL_POLL_MS = 1000;
+/** A kernel that has not answered by then is called gone. */
+const ANSWER_MS = 2500;
 const NOTHING = Number.MIN_SAFE_INTEGER;
 
 export class Explorer {
-  readonly node = el('div', {class: 'fnb-root'});
+  readonly node = el('div', {class: 'fnb-explorer'});
   private readonly model: RunModel;
   private readonly outline: Outline;
   private readonly header: Header;
@@ -48,6 +50,9 @@ export class Explorer {
   private detach: () => void = () => undefined;
   /** Whether the kernel has answered: only then does the clock run. */
   private connected = false;
+  /** Whether the kernel has just been greeted and may yet answer. */
+  private greeted = false;
+  private greeting = 0;
   private asked = '';
   private headAt = performance.now();
   private outlined = -1;
@@ -56,7 +61,11 @@ export class Explorer {
   private timer = 0;
   private polled = 0;
 
-  constructor(doc: RunDocument) {
+  /** `painted` is told what the header shows, after each paint. */
+  constructor(
+    doc: RunDocument,
+    private readonly painted: (head: Head) => void = () => undefined
+  ) {
     const select = (item: number) => this.select(item, true);
     const toggle = (index: number) => this.toggle(index);
     this.model = new RunModel(doc);
@@ -108,13 +117,29 @@ export class Explorer {
     this.port = port;
     this.connected = false;
     this.asked = '';
+    window.clearTimeout(this.greeting);
+    this.greeted = port !== null && this.model.doc.live;
     if (port) {
       this.detach = port.onMessage(message => this.receive(message));
-      if (this.model.doc.live) port.send({kind: 'hello', run: this.run});
+      if (this.greeted) this.greet(port);
       if (this.chosen) this.askDetail();
     }
     this.schedule();
     this.repaint();
+  }
+
+  private greet(port: Port): void {
+    port.send({kind: 'hello', run: this.run});
+    this.greeting = window.setTimeout(() => {
+      this.greeted = false;
+      this.repaint();
+    }, ANSWER_MS);
+  }
+
+  /** Asks for what the document leaves out: the reader picked this run. */
+  complete(): void {
+    this.askDetail();
+    if (this.model.doc.omitted > 0) this.port?.send({kind: 'hello', run: this.run});
   }
 
   dispose(): void {
@@ -122,6 +147,7 @@ export class Explorer {
     this.teardown.forEach(end => end());
     cancelAnimationFrame(this.frame);
     window.clearInterval(this.timer);
+    window.clearTimeout(this.greeting);
     this.node.remove();
   }
 
@@ -171,6 +197,11 @@ export class Explorer {
     return live && this.connected ? known + performance.now() - this.headAt : known;
   }
 
+  /** Whether the kernel was asked for the selected action, or will be with the next tick of the clock. */
+  private get expectsDetail(): boolean {
+    return this.port !== null && (this.asked !== '' || (this.model.doc.live && (this.connected || this.greeted)));
+  }
+
   private get current(): Tree | Timeline {
     return this.view === 'tree' ? this.tree : this.timeline;
   }
@@ -203,12 +234,13 @@ export class Explorer {
     this.body.classList.toggle('fnb-detailed', this.detailOpen && this.selected !== NOTHING);
     this.tree.node.hidden = this.view !== 'tree';
     this.timeline.node.hidden = this.view !== 'timeline';
-    this.header.update(now, this.connected);
+    this.header.update(now, this.connected, this.greeted);
     this.toolbar.update(this.view);
     this.current.update(this.selected, now);
-    if (this.selected !== NOTHING) this.detail.update(this.selected, now, this.port !== null && this.asked !== '');
+    if (this.selected !== NOTHING) this.detail.update(this.selected, now, this.expectsDetail);
     const words = `Run ${doc.run} ${phaseWord(doc.phase)}`;
     if (this.announced !== words) this.announcer.textContent = this.announced = words;
+    this.painted({...doc, duration_ms: now});
   }
 
   /** A fault of the explorer is shown in the explorer. */

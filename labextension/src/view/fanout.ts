@@ -60,7 +60,7 @@ function list(
   select: (row: number) => void
 ): HTMLElement {
   const buttons = rows.slice(0, LISTED).map(row => {
-    const label = model.doc.actions.label[row] || model.doc.actions.name[row];
+    const label = model.label(row) || model.doc.actions.name[row];
     return el(
       'button',
       {class: 'fnb-link', type: 'button', onclick: () => select(row)},

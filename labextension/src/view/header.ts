@@ -30,16 +30,17 @@ export class Header {
     this.node.append(this.line, this.progress, this.notes);
   }
 
-  /** Draws what changed; `now` is in milliseconds since the run's start. */
-  update(now: number, connected: boolean): void {
+  /** Draws what changed; `now` is in milliseconds since the run's start; `greeted` while the kernel may yet answer. */
+  update(now: number, connected: boolean, greeted: boolean): void {
     const {doc} = this.model;
     if (!doc.live) this.aborting = false;
     const {phase, counts, total, note, error, labels} = doc;
-    const signature = JSON.stringify([phase, counts, total, note, error, labels, doc.live, connected, this.aborting]);
+    const state = [doc.live, connected, greeted, this.aborting];
+    const signature = JSON.stringify([doc.run, phase, counts, total, note, error, labels, ...state]);
     if (signature !== this.drawn) {
       this.drawn = signature;
       this.line.replaceChildren(...this.headline(connected));
-      this.notes.replaceChildren(...present(this.noteLines(connected)));
+      this.notes.replaceChildren(...present(this.noteLines(connected || greeted)));
       this.progress.replaceChildren(...(doc.live ? [bar(doc), el('span', {class: 'fnb-rate'})] : []));
     }
     this.time.textContent = duration(now);
@@ -94,7 +95,7 @@ export class Header {
     ];
   }
 
-  private noteLines(connected: boolean): Child[] {
+  private noteLines(hasKernel: boolean): Child[] {
     const {doc} = this.model;
     const {error} = doc;
     const lines: Child[] = [];
@@ -117,7 +118,7 @@ export class Header {
       );
     }
     if (doc.note) lines.push(el('div', {class: 'fnb-note'}, doc.note));
-    if (doc.live && !connected)
+    if (doc.live && !hasKernel)
       lines.push(el('div', {class: 'fnb-note'}, 'As last saved: not connected to the kernel that runs it.'));
     if (doc.omitted > 0) {
       lines.push(

@@ -3,18 +3,23 @@
  *
  *     document --load--> columns --applyDelta--> columns
  *                           \--> children of a row
- *                            \-> fan-outs: siblings with the same parent, task and group
+ *                            \-> fan-outs: siblings in the same group, or outside groups of the same task
  *
  * Rows are numbers. Applying a delta costs its own length, whatever the length of the run. Pure: no DOM.
  */
 import {PHASES, type Columns, type Delta, type Detail, type Head, type Phase, type RunDocument} from './document.js';
+import {count} from './format.js';
+import {distinct, sharedParts} from './labels.js';
 
 /** More siblings than this fold into one row. */
 export const FOLD_ABOVE = 20;
+/** So many siblings are compared to find the inputs that they share. */
+const COMPARED = 32;
 
 export interface FanOut {
   id: number;
   parent: number;
+  /** -1 in a group of several tasks. */
   task: number;
   group: number;
   rows: number[];
@@ -46,6 +51,7 @@ export class RunModel {
   private children: (number[] | undefined)[] = [];
   private fanOutOf: number[] = [];
   private fanOutIds = new Map<string, number>();
+  private shared = new Map<string, {compared: number; parts: (string | null)[]}>();
   private rowOfName = new Map<string, number>();
 
   /** The document: its `actions`, `tasks`, `groups` are copies that this model owns and grows. */
@@ -72,6 +78,7 @@ export class RunModel {
     this.children = [];
     this.fanOutOf = [];
     this.fanOutIds.clear();
+    this.shared.clear();
     this.rowOfName.clear();
     this.latest = 0;
     for (let row = 0; row < this.size; row++) this.index(row);
@@ -117,6 +124,33 @@ export class RunModel {
 
   isFolded(fanOut: FanOut): boolean {
     return fanOut.rows.length > FOLD_ABOVE;
+  }
+
+  /** Whether a line stands for the fan-out: for every group, and for what is folded. */
+  hasLine(fanOut: FanOut): boolean {
+    return fanOut.group >= 0 || this.isFolded(fanOut);
+  }
+
+  /** A fan-out's name, and what follows it: `candidates`, `fit ×12`. */
+  fanOutWords(fanOut: FanOut): [string, string] {
+    const task = fanOut.task >= 0 ? this.shortTask(this.doc.tasks[fanOut.task] ?? '') : '';
+    const times = `×${count(fanOut.rows.length)}`;
+    return fanOut.group >= 0 ? [this.doc.groups[fanOut.group] ?? '', `${task} ${times}`.trim()] : [task, times];
+  }
+
+  /** The inputs that tell an action from its siblings of the same task. */
+  label(row: number): string {
+    const {label, task} = this.doc.actions;
+    const fanOut = this.fanOut(row);
+    const compared = Math.min(COMPARED, fanOut.rows.length);
+    const key = `${fanOut.id}/${task[row]}`;
+    let known = this.shared.get(key);
+    if (known?.compared !== compared) {
+      const kin = fanOut.rows.slice(0, compared).filter(sibling => task[sibling] === task[row]);
+      known = {compared, parts: kin.length > 1 ? sharedParts(kin.map(sibling => label[sibling])) : []};
+      this.shared.set(key, known);
+    }
+    return distinct(label[row], known.parts);
   }
 
   rowOf(action: string): number {
@@ -224,7 +258,7 @@ export class RunModel {
     const {name, parent, task, group, phase} = this.doc.actions;
     this.rowOfName.set(name[row], row);
     if (parent[row] >= 0) (this.children[parent[row]] ??= []).push(row);
-    const key = `${parent[row]}/${task[row]}/${group[row]}`;
+    const key = group[row] >= 0 ? `${parent[row]}/group/${group[row]}` : `${parent[row]}/task/${task[row]}`;
     let id = this.fanOutIds.get(key);
     if (id === undefined) {
       id = this.fanOuts.length;
@@ -232,9 +266,11 @@ export class RunModel {
       const counts = new Array<number>(PHASES.length).fill(0);
       this.fanOuts.push({id, parent: parent[row], task: task[row], group: group[row], rows: [], counts});
     }
+    const fanOut = this.fanOuts[id];
+    if (fanOut.task !== task[row]) fanOut.task = -1;
     this.fanOutOf[row] = id;
-    this.fanOuts[id].rows.push(row);
-    this.fanOuts[id].counts[phase[row] ?? QUEUED]++;
+    fanOut.rows.push(row);
+    fanOut.counts[phase[row] ?? QUEUED]++;
     this.noteEnd(row);
   }
 

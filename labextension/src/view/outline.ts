@@ -1,8 +1,9 @@
 /**
  * Which rows of the run are visible, in order: what the tree and the timeline both draw.
  *
- * A visible row is an action (its row number, >= 0) or a folded fan-out (`-1 - id`). Everything is open at first except
- * folded fan-outs and what stands inside them. A filter shows the matches with their ancestors, unfolded. Pure: no DOM.
+ * A visible row is an action (its row number, >= 0), a group or a folded fan-out (`-1 - id`). Everything is open at first
+ * except folded fan-outs and what stands inside them. A filter shows the matches with what they stand under, unfolded.
+ * Pure: no DOM.
  */
 import {PHASES, type Phase} from './document.js';
 import type {FanOut, RunModel} from './model.js';
@@ -13,7 +14,7 @@ export interface Filter {
 }
 
 export interface Line {
-  /** An action's row number, or `-1 - id` of a folded fan-out. */
+  /** An action's row number, or `-1 - id` of a group or a folded fan-out. */
   item: number;
   depth: number;
   /** null when there is nothing to open. */
@@ -25,8 +26,8 @@ export class Outline {
   filter: Filter = {text: '', phase: null};
   /** Actions that match the filter; their ancestors are visible but not counted. */
   matches = 0;
-  /** Items whose open state the reader changed, by a name that survives a reload. */
-  private toggled = new Set<string>();
+  /** What the reader opened (true) or closed, by a name that survives a reload. */
+  private chosen = new Map<string, boolean>();
   /** The order in which an open fan-out shows its rows, taken when it was opened so that live rows keep their place. */
   private orders = new Map<string, {rows: number[]; epoch: number}>();
   private positions = new Map<number, number>();
@@ -65,7 +66,7 @@ export class Outline {
     const line = this.lines[index];
     if (!line || line.open === null || line.open === open || this.isFiltered) return;
     const key = this.key(line.item);
-    if (!this.toggled.delete(key)) this.toggled.add(key);
+    this.chosen.set(key, open);
     this.orders.delete(key);
     this.refresh();
   }
@@ -83,7 +84,7 @@ export class Outline {
     for (let at = row; at >= 0; at = this.model.doc.actions.parent[at]) path.unshift(at);
     for (const at of path) {
       const fanOut = this.model.fanOut(at);
-      if (this.model.isFolded(fanOut)) this.setOpen(this.position(-1 - fanOut.id), true);
+      if (this.model.hasLine(fanOut)) this.setOpen(this.position(-1 - fanOut.id), true);
       if (at !== row) this.setOpen(this.position(at), true);
     }
     return this.position(row);
@@ -111,22 +112,25 @@ export class Outline {
     const open = children.length > 0 ? this.isOpen(this.key(row), !inFold) : null;
     this.lines.push({item: row, depth, open});
     if (!open) return;
-    const folded = new Set<number>();
+    const added = new Set<number>();
     for (const child of children) {
       const fanOut = this.model.fanOut(child);
-      if (!this.model.isFolded(fanOut)) this.addAction(child, depth + 1, inFold);
-      else if (!folded.has(fanOut.id)) {
-        folded.add(fanOut.id);
-        this.addFanOut(fanOut, depth + 1);
+      if (!this.model.hasLine(fanOut)) this.addAction(child, depth + 1, inFold);
+      else if (!added.has(fanOut.id)) {
+        added.add(fanOut.id);
+        this.addFanOut(fanOut, depth + 1, inFold);
       }
     }
   }
 
-  private addFanOut(fanOut: FanOut, depth: number): void {
+  private addFanOut(fanOut: FanOut, depth: number, inFold: boolean): void {
     const key = this.key(-1 - fanOut.id);
-    const open = this.isOpen(key, false);
+    const folds = this.model.isFolded(fanOut);
+    const open = this.isOpen(key, !folds && !inFold);
     this.lines.push({item: -1 - fanOut.id, depth, open});
-    if (open) for (const row of this.ordered(fanOut, key)) this.addAction(row, depth + 1, true);
+    if (!open) return;
+    const rows = folds ? this.ordered(fanOut, key) : fanOut.rows;
+    for (const row of rows) this.addAction(row, depth + 1, folds || inFold);
   }
 
   private ordered(fanOut: FanOut, key: string): number[] {
@@ -151,7 +155,16 @@ export class Outline {
     const add = (row: number, depth: number) => {
       const children = this.model.childrenOf(row).filter(child => shown[child]);
       this.lines.push({item: row, depth, open: children.length > 0 ? true : null});
-      for (const child of children) add(child, depth + 1);
+      const added = new Set<number>();
+      for (const child of children) {
+        const fanOut = this.model.fanOut(child);
+        if (fanOut.group < 0) add(child, depth + 1);
+        else if (!added.has(fanOut.id)) {
+          added.add(fanOut.id);
+          this.lines.push({item: -1 - fanOut.id, depth: depth + 1, open: true});
+          for (const member of fanOut.rows) if (shown[member]) add(member, depth + 2);
+        }
+      }
     };
     if (shown[0]) add(0, 0);
   }
@@ -167,13 +180,13 @@ export class Outline {
   }
 
   private isOpen(key: string, byDefault: boolean): boolean {
-    return this.toggled.has(key) !== byDefault;
+    return this.chosen.get(key) ?? byDefault;
   }
 
   private key(item: number): string {
     const {actions} = this.model.doc;
     if (item >= 0) return actions.name[item];
     const {parent, task, group} = this.model.fanOuts[-1 - item];
-    return `${actions.name[parent]}/${this.model.doc.tasks[task]}/${this.model.doc.groups[group] ?? ''}`;
+    return `${actions.name[parent]}/${group >= 0 ? `group/${this.model.doc.groups[group]}` : this.model.doc.tasks[task]}`;
   }
 }

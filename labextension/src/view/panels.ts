@@ -7,7 +7,8 @@ import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 import {tokenize} from './python.js';
 import {valueList, valueTable} from './values.js';
 
-export const TABS = ['Summary', 'Inputs', 'Outputs', 'Logs', 'Report', 'Task', 'Error'] as const;
+/** In this order: what went wrong is what a reader of a failed action came for. */
+export const TABS = ['Error', 'Summary', 'Inputs', 'Outputs', 'Logs', 'Report', 'Task'] as const;
 export type Tab = (typeof TABS)[number];
 
 export function hasContent(detail: Detail, tab: Tab): boolean {

@@ -28,6 +28,12 @@ const LOOKS: Record<Phase, Look> = {
   recovered: {word: 'recovered', tone: 'ok', shape: 'ring', glyph: 'M5.2 8.2l2 2 3.6-4'}
 };
 
+/** Phases in the order in which a reader wants to hear of them. */
+export const BY_URGENCY: readonly Phase[] = [
+  ...(['failed', 'timed_out', 'aborted', 'running', 'paused'] as const),
+  ...(['queued', 'waiting_for_resources', 'initializing', 'succeeded', 'recovered'] as const)
+];
+
 export function phaseWord(phase: Phase): string {
   return LOOKS[phase]?.word ?? phase;
 }

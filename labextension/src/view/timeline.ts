@@ -5,7 +5,7 @@
  */
 import {block, clipped} from './canvas.js';
 import {el} from './dom.js';
-import {count, duration, instant, ticks} from './format.js';
+import {duration, instant, ticks} from './format.js';
 import type {RunModel} from './model.js';
 import type {Line, Outline} from './outline.js';
 import {paintPhase, phaseTone, phaseWord, type Tone} from './phases.js';
@@ -221,9 +221,8 @@ export class Timeline {
   }
 
   private words(line: Line): [string, string] {
-    if (line.item >= 0) return [this.model.taskName(line.item), this.model.doc.actions.label[line.item]];
-    const fanOut = this.model.fanOuts[-1 - line.item];
-    return [this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? ''), `×${count(fanOut.rows.length)}`];
+    if (line.item >= 0) return [this.model.taskName(line.item), this.model.label(line.item)];
+    return this.model.fanOutWords(this.model.fanOuts[-1 - line.item]);
   }
 
   private paintAction(context: CanvasRenderingContext2D, colors: Colors, row: number, y: number): void {

@@ -2,21 +2,18 @@
  * The tree table: one line an action or folded fan-out, with its duration and a thin bar on the run's time axis.
  * Virtual: only the lines inside the scrolled window have elements, and those are used again while scrolling.
  */
-import {Kind, PHASES, type Phase} from './document.js';
-import {chevron, el, present, type Child} from './dom.js';
-import {count, duration, instant, ticks} from './format.js';
+import {Kind, PHASES} from './document.js';
+import {chevron, el, layers, present, type Child} from './dom.js';
+import {duration, instant, plural, ticks} from './format.js';
 import type {FanOut, RunModel} from './model.js';
 import type {Line, Outline} from './outline.js';
-import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+import {BY_URGENCY, phaseIcon, phaseTone, phaseWord} from './phases.js';
+import {tally} from './tally.js';
 
 export const LINE_HEIGHT = 26;
 const OVERSCAN = 4;
 const HEAT_BINS = 48;
 const DEEPEST_INDENT = 14;
-const BY_URGENCY: readonly Phase[] = [
-  ...(['failed', 'timed_out', 'aborted', 'running', 'paused'] as const),
-  ...(['queued', 'waiting_for_resources', 'initializing', 'succeeded', 'recovered'] as const)
-];
 
 export interface TreeActions {
   select(item: number): void;
@@ -152,16 +149,15 @@ export class Tree {
     const {queued, start, end, attempt, label, error, source, kind} = this.model.doc.actions;
     const phase = this.model.phase(row);
     const name = this.model.taskName(row);
-    const group = this.model.groupName(row);
+    const own = this.model.label(row);
     const signature = [
       row,
       line.depth,
       line.open,
       phase,
       name,
-      group,
       attempt[row],
-      label[row],
+      own,
       error[row],
       source[row]
     ].join('\n');
@@ -176,8 +172,7 @@ export class Tree {
         el('span', {class: 'fnb-sr'}, phaseWord(phase)),
         el('span', {class: 'fnb-name'}, name),
         kind[row] !== Kind.Task && el('span', {class: 'fnb-kind'}, kind[row] === Kind.Trace ? 'trace' : 'condition'),
-        label[row] !== '' && el('span', {class: 'fnb-label'}, label[row]),
-        group !== '' && el('span', {class: 'fnb-chip', title: 'group'}, group),
+        own !== '' && el('span', {class: 'fnb-label'}, own),
         attempt[row] > 1 &&
           el('span', {class: 'fnb-chip fnb-tone-warn', title: `attempt ${attempt[row]}`}, `↻ ${attempt[row]}`),
         source[row] !== '' &&
@@ -198,18 +193,17 @@ export class Tree {
   }
 
   private updateFanOut(elements: RowElements, line: Line, fanOut: FanOut, now: number): void {
-    const name = this.model.shortTask(this.model.doc.tasks[fanOut.task] ?? '');
-    const group = this.model.doc.groups[fanOut.group] ?? '';
-    const signature = [line.item, line.depth, line.open, name, group, fanOut.counts].join('\n');
+    const [name, rest] = this.model.fanOutWords(fanOut);
+    const signature = [line.item, line.depth, line.open, name, rest, fanOut.counts].join('\n');
     if (signature !== elements.drawn) {
       elements.drawn = signature;
       this.fillName(
         elements.name,
         line,
-        `${name}: ${count(fanOut.rows.length)} actions`,
+        `${fanOut.group >= 0 ? 'group ' : ''}${name}: ${plural(fanOut.rows.length, 'action')}`,
+        fanOut.group >= 0 && layers(),
         el('span', {class: 'fnb-name'}, name),
-        el('span', {class: 'fnb-times'}, `×${count(fanOut.rows.length)}`),
-        group !== '' && el('span', {class: 'fnb-chip', title: 'group'}, group),
+        el('span', {class: 'fnb-times'}, rest),
         el('span', {class: 'fnb-tallies'}, ...this.tallies(fanOut))
       );
       elements.track.replaceChildren(el('i', {class: 'fnb-heat'}));
@@ -229,15 +223,7 @@ export class Tree {
   }
 
   private tallies(fanOut: FanOut): HTMLElement[] {
-    return BY_URGENCY.filter(phase => fanOut.counts[PHASES.indexOf(phase)] > 0).map(phase => {
-      const n = count(fanOut.counts[PHASES.indexOf(phase)]);
-      return el(
-        'span',
-        {class: `fnb-tally fnb-tone-${phaseTone(phase)}`, title: `${n} ${phaseWord(phase)}`},
-        phaseIcon(phase),
-        n
-      );
-    });
+    return BY_URGENCY.flatMap(phase => tally(phase, fanOut.counts[PHASES.indexOf(phase)]));
   }
 
   private place(bar: HTMLElement, from: number, to: number, now: number): void {

@@ -1,0 +1,68 @@
+/** What one cell shows: the explorer of one run and, where the cell started several, the list to pick it from. */
+import type {Port, RunDocument} from './document.js';
+import {el} from './dom.js';
+import {Explorer} from './explorer.js';
+import {RunList} from './runs.js';
+
+export class CellView {
+  readonly node = el('div', {class: 'fnb-root'});
+  private readonly list: RunList;
+  private readonly explorer: Explorer;
+  /** The run that the reader picked; until then the document's own is shown, whichever that is. */
+  private picked = '';
+
+  /** `switched` is told when another run is shown: a view has the port of one run at a time. */
+  constructor(
+    private doc: RunDocument,
+    private readonly switched: (run: string) => void
+  ) {
+    this.list = new RunList(run => this.pick(run));
+    this.explorer = new Explorer(doc, head => this.list.renew(head));
+    this.node.append(this.list.node, this.explorer.node);
+    this.list.update(runsOf(doc), doc.runs_omitted ?? 0, this.run);
+  }
+
+  /** The run that is shown. */
+  get run(): string {
+    return this.explorer.run;
+  }
+
+  update(doc: RunDocument): void {
+    this.doc = doc;
+    const runs = runsOf(doc);
+    const wanted = this.picked === '' ? doc : runs.find(({run}) => run === this.picked);
+    if (wanted) this.show(wanted);
+    this.list.update(runs, doc.runs_omitted ?? 0, this.run);
+  }
+
+  attach(port: Port | null): void {
+    this.explorer.attach(port);
+  }
+
+  dispose(): void {
+    this.list.dispose();
+    this.explorer.dispose();
+    this.node.remove();
+  }
+
+  private pick(run: string): void {
+    const doc = runsOf(this.doc).find(listed => listed.run === run);
+    if (!doc || run === this.run) return;
+    this.picked = run;
+    this.show(doc);
+    this.explorer.complete();
+    this.list.show(run);
+  }
+
+  private show(doc: RunDocument): void {
+    const switches = doc.run !== this.run;
+    if (switches) this.explorer.attach(null);
+    this.explorer.update(doc);
+    if (switches) this.switched(doc.run);
+  }
+}
+
+/** All runs that the document carries, in the order in which they started. */
+function runsOf(doc: RunDocument): RunDocument[] {
+  return (doc.runs ?? [doc]).map(listed => ('actions' in listed ? listed : doc));
+}
