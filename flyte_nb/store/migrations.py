@@ -1,4 +1,4 @@
-"""How the database came to be what it is: one function a version, applied in order, each in a transaction of its own.
+"""How the database came to be what it is: one function a version, applied in order, in one transaction.
 
 A migration is never changed once it was released; the next version gets the next function.
 """
@@ -44,15 +44,15 @@ def migrate(connection: DuckDBPyConnection) -> bool:
             f"The database has schema version {version}; this flyte_nb knows up to {STORE_VERSION}. Upgrade flyte_nb,"
             " or set FLYTE_NB_HOME to another folder."
         )
-    for following in range(version + 1, STORE_VERSION + 1):
-        with transaction(connection):
+    if version == STORE_VERSION:
+        return False
+    with transaction(connection):  # one for all: a process killed half-way leaves the database as it was
+        for following in range(version + 1, STORE_VERSION + 1):
             MIGRATIONS[following](connection)
             connection.execute("INSERT INTO store.versions VALUES (?, current_timestamp)", [following])
-    if version < STORE_VERSION:
-        with transaction(connection):
-            for view in VIEWS:
-                connection.execute(view)
-    return version < STORE_VERSION
+        for view in VIEWS:
+            connection.execute(view)
+    return True
 
 
 def database_version(connection: DuckDBPyConnection) -> int:
