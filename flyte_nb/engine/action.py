@@ -160,6 +160,11 @@ class Attempt:
                 self._output.closed = True
         return self._output
 
+    def flush(self) -> None:
+        """Records what was printed so far."""
+        if self._output is not None:
+            self._output.flush()
+
     def close(self) -> None:
         """Ends the attempt: no more calls or output; its report is recorded as it stands."""
         self.closed = True
@@ -169,15 +174,14 @@ class Attempt:
             self._output.close(show=_show)
             self.action.run_state.outputs.pop(self, None)
 
-    def _record_output(self, stream: str, text: str) -> None:
+    def _record_output(self, stream: str, text: str, at_ns: int) -> None:
         action = self.action
-        now = time.time_ns()
-        action.run_state.sink.record(LogWritten(action.run, action.name, action.attempt, now, stream, text))
+        action.run_state.sink.record(LogWritten(action.run, action.name, action.attempt, at_ns, stream, text))
         if action.tail is None:
             action.tail = []
         lines = [text] if stream == "display" else text.split("\n")
         action.line_count += len(lines)
-        action.tail.extend((now, stream, line) for line in lines[-TAIL_LINES:])
+        action.tail.extend((at_ns, stream, line) for line in lines[-TAIL_LINES:])
         del action.tail[:-TAIL_LINES]
         action.run_state.changed.add(action)
 

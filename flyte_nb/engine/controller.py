@@ -152,6 +152,8 @@ class LocalController:
     ) -> Any:
         """Keeps the tree: the parent knows its live children, and gives its place up for them."""
         parent = attempt.action
+        if attempt.has_output:
+            attempt.flush()  # what it printed so far stands before what its children print
         if parent.children is None:
             parent.children = set()
         parent.children.add(action)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from types import FrameType, ModuleType, TracebackType
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any
 
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.executors.user_code import is_users_file
+from flyte_nb.executors.user_code import is_engine_file, is_users_file
 
 __all__ = ["explain_foreign_loop"]
 
@@ -78,13 +78,14 @@ def _kind(part: Any) -> str:
 def _find(error: BaseException, running: asyncio.AbstractEventLoop) -> tuple[str, Any] | None:
     """The path and the object, from the names that the user's frames see, the task's own frame first."""
     frames = list(_frames(error.__traceback__))
-    wanted = _refused(frames)
-    for frame in frames:
-        if is_users_file(frame.f_code.co_filename):
-            found = _search(_visible(frame), wanted, running)
-            if found is not None:
-                return found
-    return None
+    users = [_visible(frame) for frame in frames if is_users_file(frame.f_code.co_filename)]
+    refused = _refused(frames)
+    tests: list[Callable[[Any], bool]] = [lambda value: _loop_of(value) not in (None, running)]
+    if refused is not None:
+        tests.insert(0, lambda value: value is refused)
+    if owners := _owners(frames):  # a client drops the connection that failed: then its method tells
+        tests.append(lambda value: id(value) in owners)
+    return next((found for is_it in tests for names in users if (found := _search(names, is_it)) is not None), None)
 
 
 def _frames(tb: TracebackType | None) -> Iterator[FrameType]:
@@ -99,15 +100,25 @@ def _refused(frames: list[FrameType]) -> Any:
     return last.f_locals.get("self") if last is not None and last.f_code.co_name == "_get_loop" else None
 
 
+def _owners(frames: list[FrameType]) -> set[int]:
+    """The objects whose methods, in libraries, the user's code was in."""
+    files = [(frame, frame.f_code.co_filename) for frame in frames if "self" in frame.f_locals]
+    return {id(frame.f_locals["self"]) for frame, file in files if not is_users_file(file) and not is_engine_file(file)}
+
+
 def _visible(frame: FrameType) -> dict[str, Any]:
     """The variables of a frame and the globals that its code names."""
-    names = frame.f_code.co_names
+    names = _global_names(frame.f_code)
     return {**{name: frame.f_globals[name] for name in names if name in frame.f_globals}, **frame.f_locals}
 
 
-def _search(
-    names: dict[str, Any], wanted: Any, running: asyncio.AbstractEventLoop
-) -> tuple[str, Any] | None:
+def _global_names(code: CodeType) -> list[str]:
+    """The names that a function uses, comprehensions and inner functions included."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _global_names(part)]
+    return [*code.co_names, *inner]
+
+
+def _search(names: dict[str, Any], is_it: Callable[[Any], bool]) -> tuple[str, Any] | None:
     """Breadth first, so that the shortest path is found."""
     queue = deque((name, value, 0) for name, value in names.items())
     seen: set[int] = set()
@@ -116,7 +127,7 @@ def _search(
         if id(value) in seen or isinstance(value, OPAQUE):
             continue
         seen.add(id(value))
-        if value is wanted or (wanted is None and _loop_of(value) not in (None, running)):
+        if is_it(value):
             return path, value
         if level < SEARCH_LEVELS:
             queue.extend((path + step, part, level + 1) for step, part in _parts(value))

@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flyte_nb.authoring.context import current_scope
@@ -121,7 +123,12 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
     position = root_position(plan.name)
     root = Action(run, None, "task", plan.name, plan.spec, None, ROOT, position, prepared.payload, run.started_ns)
     run.add(root, 0, options.custom_context)
-    run.sink.flush()
+    try:
+        run.sink.flush()
+    except JournalWriteError as unwritable:  # what could not be written waits for room: it must not say "running" then
+        with suppress(JournalWriteError):
+            run.close("failed", describe_error(unwritable))
+        raise
     capture.install()
     session.enter(run)
     session.watcher.begin(run)
@@ -227,12 +234,21 @@ def label_run(run: RunState, labels: Mapping[str, str | None]) -> None:
 
 
 def _free_name(session: Session, wanted: str) -> str:
-    """The wanted name, numbered when this process has used it before."""
+    """The wanted name, numbered when a run of the store has it: it is whose folder this call makes."""
     name, number = wanted, 1
-    while name in session.runs:
+    while not _is_made(session.home.path / "data" / name):
         number += 1
         name = f"{wanted}-{number}"
     return name
+
+
+def _is_made(folder: Path) -> bool:
+    """Makes a folder; False when another, in whichever process, has made it before."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 async def _drive(session: Session, run: RunState, root: Action, plan: Plan, inputs: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 from flyte_nb.engine.caching import ResultCache
@@ -20,6 +21,7 @@ from flyte_nb.engine.recorder import JournalSink
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.watcher import Watcher
 from flyte_nb.executors.inline import InlineExecutor
+from flyte_nb.store.errors import JournalWriteError, StoreError
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
@@ -76,6 +78,21 @@ class Session:
         with self._lock:
             return [run for run in self.runs.values() if not run.closed]
 
+    def is_orphaned(self) -> bool:
+        """Whether its store was deleted or moved away, so that nobody would ever read what it records.
+
+        Raises:
+            StoreError: it was, while runs are live.
+        """
+        if self.journal.is_in_place():
+            return False
+        if live := self.live_runs():
+            raise StoreError(
+                f"The store of runs {self.home.path} was deleted or moved away while run {live[-1].name} is live. "
+                "Abort it, or restart the kernel."
+            )
+        return True
+
     def close(self) -> None:
         """Ends what still runs, as aborted, and lets the store go."""
         for run in self.live_runs():
@@ -90,7 +107,7 @@ _guard = threading.Lock()
 
 
 def session(home: Any = None) -> Session:
-    """The session of this process; the first call makes it.
+    """The session of this process; the first call makes it, and the first after its store was deleted a new one.
 
     Args:
         home: folder of the store, for the first call; None finds it.
@@ -100,6 +117,10 @@ def session(home: Any = None) -> Session:
     """
     global _session
     with _guard:
+        if _session is not None and _session.is_orphaned():
+            with suppress(JournalWriteError):  # what has no file any more cannot be synced
+                _session.close()
+            _session = None
         if _session is None:
             _session = Session(Home.find(home))
         return _session

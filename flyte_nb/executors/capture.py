@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TextIO
@@ -25,6 +26,8 @@ LOG_LIMIT_BYTES = 10_000_000
 SHOWN_LIMIT_BYTES = 200_000
 """Text of one attempt that is passed on to a notebook's cell; all of it stands in the log."""
 BATCH_BYTES = 8192
+LINE_LIMIT_CHARACTERS = 100_000
+"""A line that grows beyond this is cut: to gather it piece by piece would take quadratic time."""
 
 show_all = True
 """False in a notebook, where a cell that shows megabytes freezes the page; set by the notebook room."""
@@ -38,18 +41,19 @@ class Output:
     """The output of one attempt, on its way to the log and to the cell.
 
     Args:
-        record: takes (stream, text of whole lines); called on the thread that printed, or by `flush`.
+        record: takes (stream, text of whole lines, when the first was printed in ns); called on the thread that
+            printed, or by `flush`.
     """
 
     __slots__ = ("_lines", "_lock", "_partial", "_pending", "_record", "_recorded", "_shown", "_unshown", "closed")
 
-    def __init__(self, record: Callable[[str, str], None]) -> None:
+    def __init__(self, record: Callable[[str, str, int], None]) -> None:
         self._record = record
         self._lock = threading.Lock()
         self._partial: dict[str, str] = {}  # per stream: the line that has not ended yet
         self._unshown: dict[str, str] = {}  # per stream: what waits for the end of its line, or a carriage return
         self._lines: list[str] = []
-        self._pending: tuple[str, int] = ("", 0)
+        self._pending: tuple[str, int, int] = ("", 0, 0)  # of the lines gathered: stream, characters, since when
         self._recorded = 0
         self._shown = 0
         self.closed = False
@@ -63,8 +67,12 @@ class Output:
             self._partial[stream] = rest[rest.rstrip("\r").rfind("\r") + 1 :] if "\r" in rest else rest
             if newline:
                 self._add(stream, ended)
+            if len(self._partial[stream]) > LINE_LIMIT_CHARACTERS:
+                self._add(stream, self._partial.pop(stream))
             unshown = self._unshown.get(stream, "") + text
             cut = max(unshown.rfind("\n"), unshown.rfind("\r")) + 1
+            if len(unshown) - cut > LINE_LIMIT_CHARACTERS:
+                cut = len(unshown)
             self._unshown[stream] = unshown[cut:]
             if cut:
                 self._show(unshown[:cut], show)
@@ -74,7 +82,7 @@ class Output:
         with self._lock:
             if not self.closed:
                 self._flush()
-                self._keep("display", bundle, len(bundle))
+                self._keep("display", bundle, time.time_ns())
 
     def flush(self) -> None:
         """Records the lines gathered so far."""
@@ -119,32 +127,33 @@ class Output:
     def _add(self, stream: str, text: str) -> None:
         if self._pending[0] != stream:
             self._flush()
-            self._pending = (stream, 0)
+            self._pending = (stream, 0, time.time_ns())
         lines = text.split("\n")
         if "\r" in text:  # what a terminal would show after the overwriting
             lines = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
         self._lines.extend(lines)
-        self._pending = (stream, self._pending[1] + len(text))
+        self._pending = (stream, self._pending[1] + len(text), self._pending[2])
         if self._pending[1] >= BATCH_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         if self._lines:
-            stream, text = self._pending[0], "\n".join(self._lines)
+            stream, _, began_ns = self._pending
+            text = "\n".join(self._lines)
             self._lines = []
-            self._pending = ("", 0)
-            self._keep(stream, text, len(text))
+            self._pending = ("", 0, 0)
+            self._keep(stream, text, began_ns)
 
-    def _keep(self, stream: str, text: str, size: int) -> None:
+    def _keep(self, stream: str, text: str, at_ns: int) -> None:
         if self._recorded > LOG_LIMIT_BYTES:
             return
-        self._recorded += size
+        self._recorded += len(text)
         if self._recorded > LOG_LIMIT_BYTES:
             stream, text = (
                 "stderr",
                 f"... the log of this action is full ({LOG_LIMIT_BYTES // 1_000_000} MB): the rest is dropped",
             )
-        self._record(stream, text)
+        self._record(stream, text, at_ns)
 
 
 def install() -> None:

@@ -7,6 +7,7 @@ the user's code are shown, and one line says which action of which run failed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 from IPython.core import interactiveshell
 
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.executors.user_code import is_engine_file
+from flyte_nb.executors.user_code import is_engine_file, is_users_file
 from flyte_nb.notebook.details import RunReader
 from flyte_nb.remote.run import Run
 from flyte_nb.store.errors import StoreError
@@ -27,6 +28,7 @@ __all__ = ["show_short_tracebacks", "stop_short_tracebacks", "without_machinery"
 SHORTENED = (BaseRuntimeError, StoreError, TypeError, ValueError, KeyboardInterrupt, asyncio.CancelledError)
 """What the package raises on purpose; anything else would be a fault of its own, and is shown whole."""
 MACHINERY = (
+    contextlib.__file__,
     threading.__file__,
     os.path.dirname(futures.__file__) + os.sep,
     os.path.dirname(interactiveshell.__file__) + os.sep,
@@ -64,8 +66,8 @@ def shorten(error: BaseException) -> None:
     while (cause := cause_of(link)) is not None and id(cause) not in seen:
         seen.add(id(cause))
         cause.__traceback__ = without_machinery(cause.__traceback__)
-        if cause.__traceback__ is None:  # raised and caught inside the package: the error says it in the user's words
-            link.__cause__ = None
+        if not has_users_frame(cause.__traceback__):  # caught inside the package: the error says it in the user's words
+            link.__cause__, link.__suppress_context__ = None, True
             break
         link = cause
     run = getattr(error, "run", None)
@@ -75,12 +77,21 @@ def shorten(error: BaseException) -> None:
 
 
 def note_of(run: Run) -> str:
-    """Which action failed, where: `in quick.fit (action a3f9…, cell 3, line 7) of run r7k2m9; %flyte show r7k2m9`."""
-    error = RunReader(run.name).document(details=False, limit_bytes=0)["error"]
+    """That the run was aborted, or which action failed and where.
+
+    in quick.fit (action a3f9, cell 3, line 7) of run r7k2m9: %flyte show r7k2m9
+    """
+    if run.phase == "aborted":
+        return f"run {run.name} of {run.task_name} was aborted: %flyte show {run.name}"
+    reader = RunReader(run.name)
+    error = reader.document(details=False, limit_bytes=0)["error"]
     if error is None or not error["action"]:
         return ""
-    facts = ", ".join(filter(None, [f"action {error['action'][:8]}", error["place"]]))
-    return f"in {run[error['action']].task_name} ({facts}) of run {run.name}: %flyte show {run.name}"
+    task = run[error["action"]].task_name
+    declared = next((row.place for row in reader.tasks.values() if row.task == task), "")
+    place = error["place"] or (f"declared in {declared}" if declared else "")
+    facts = ", ".join(filter(None, [f"action {error['action'][:8]}", place]))
+    return f"in {task} ({facts}) of run {run.name}: %flyte show {run.name}"
 
 
 def cause_of(error: BaseException) -> BaseException | None:
@@ -105,6 +116,12 @@ def without_machinery(tb: TracebackType | None) -> TracebackType | None:
     for one in reversed(kept):
         short = TracebackType(short, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return short
+
+
+def has_users_frame(tb: TracebackType | None) -> bool:
+    while tb is not None and not is_users_file(tb.tb_frame.f_code.co_filename):
+        tb = tb.tb_next
+    return tb is not None
 
 
 def is_machinery(filename: str) -> bool:

@@ -15,6 +15,7 @@ from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterati
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.source import source
+from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import AttemptRow
 from flyte_nb.types.anything import decode_anything
 from flyte_nb.types.trees import unpack
@@ -121,7 +122,7 @@ class Action:
     @property
     def start_time(self) -> datetime:
         """When it was queued, UTC."""
-        return datetime.fromtimestamp(self._row.queued_ns / 1e9, UTC)
+        return utc_time(self._row.queued_ns)
 
     @property
     def duration(self) -> timedelta:
@@ -155,8 +156,7 @@ class Action:
     @property
     def error(self) -> BaseRuntimeError | None:
         """The error as its caller saw it, without the original exception."""
-        record = self._row.error
-        return from_code(record.code, record.kind, record.message) if record is not None else None
+        return error_of(self._row.phase, self._row.error)
 
     @property
     def error_info(self) -> ErrorInfo | None:
@@ -338,6 +338,20 @@ class Actions(list[Action]):
         import pandas
 
         return pandas.DataFrame([action.to_dict() for action in self])
+
+
+def error_of(phase: str, record: ErrorRecord | None) -> BaseRuntimeError | None:
+    """The error that Flyte raises for a recorded failure, or for an end from outside; None without a record."""
+    if record is None:
+        return None
+    if phase == ActionPhase.ABORTED:
+        return ActionAbortedError(record.message)
+    return from_code(record.code, record.kind, record.message)
+
+
+def utc_time(at_ns: int) -> datetime:
+    """A moment as people write it: its microsecond, never a later one."""
+    return datetime.fromtimestamp(at_ns // 1000 / 1e6, UTC)
 
 
 def duration_of(start_ns: int | None, end_ns: int | None) -> timedelta:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +17,7 @@ from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
-from flyte_nb.engine.session import session
+from flyte_nb.engine.session import Session, session
 from flyte_nb.engine.state import RunState
 from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
 from flyte_nb.remote.calls import Blocking
@@ -26,6 +28,8 @@ __all__ = ["Mode", "Runner", "origins", "run", "with_runcontext"]
 
 Mode = Literal["local", "remote", "hybrid"]
 COPY_STYLES = ("loaded_modules", "all", "none", "custom")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""A run's folder is called as the run is, and `RUN/ACTION` names an action."""
 
 origins: list[Callable[[], tuple[str, str] | None]] = []
 """Who knows which notebook and cell start a run; the notebook room puts itself here."""
@@ -42,7 +46,8 @@ class Runner:
 
     def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         """Starts a run and returns at once; `run.wait()` waits for it."""
-        return Run(start_run(session(), self._prepare(task, args, kwargs)).name)
+        active = session()
+        return Run(start_run(active, self._prepare(active, task, args, kwargs)).name)
 
     def _run(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
@@ -51,7 +56,7 @@ class Runner:
             raise SyncTaskCallInAsyncContextError(
                 "flyte.run blocks the loop that its own tasks need: use `await flyte.run.aio(...)` in an async task"
             )
-        prepared = self._prepare(task, args, kwargs)
+        prepared = self._prepare(active, task, args, kwargs)
         try:
             run_to_end(active, prepared)
         except BaseException as error:
@@ -60,19 +65,20 @@ class Runner:
 
     async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
-        state = start_run(session(), self._prepare(task, args, kwargs))
+        active = session()
+        state = start_run(active, self._prepare(active, task, args, kwargs))
         try:
-            await wait_for_run_aio(session(), state)
+            await wait_for_run_aio(active, state)
         except BaseException as error:
             raise _with_run(error, state) from error.__cause__
         return Run(state.name)
 
-    def _prepare(self, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PreparedRun:
+    def _prepare(
+        self, active: Session, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> PreparedRun:
         __tracebackhide__ = True
         if not isinstance(task, TaskTemplate):
-            raise TypeError(
-                f"On Flyte tasks can be run, not generic functions or methods: got {task!r}. Declare it with @env.task."
-            )
+            raise _not_a_task(task)
         if self._mode == "remote":
             raise InitializationError(
                 "ClientNotInitializedError",
@@ -82,7 +88,7 @@ class Runner:
         notebook, cell = _origin()
         context = {**outer_context.get(), **self._options.custom_context}
         options = replace(self._options, custom_context=context)
-        return prepare_run(session(), task, args, kwargs, options, notebook=notebook, cell=cell)
+        return prepare_run(active, task, args, kwargs, options, notebook=notebook, cell=cell)
 
 
 def with_runcontext(
@@ -128,7 +134,7 @@ def with_runcontext(
 
     Args:
         mode: local (the default), remote or hybrid.
-        name: the run's name; a fresh one by default.
+        name: the run's name, numbered when another run has it; a fresh one by default.
         raw_data_path: folder for files and checkpoints of the run; in the store by default.
         run_base_dir: folder named as the base of outputs in `flyte.ctx()`.
         run_start_time: what tasks see as the start of the run; now by default.
@@ -148,6 +154,10 @@ def with_runcontext(
         raise ValueError(f"mode must be local, remote or hybrid, got {mode!r}")
     if mode == "hybrid" and (name is None or run_base_dir is None):
         raise ValueError("mode='hybrid' needs name= and run_base_dir=")
+    if name is not None and not RUN_NAME.fullmatch(name):
+        raise ValueError(
+            f"name must be up to 63 letters, digits, '.', '_' or '-', from a letter or digit on: got {name!r}"
+        )
     if copy_style not in COPY_STYLES:
         raise ValueError(f"copy_style must be one of {', '.join(COPY_STYLES)}, got {copy_style!r}")
     if copy_style == "none" and version is None:
@@ -242,7 +252,15 @@ async def _plain_run_aio(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: 
     return await Runner(RunOptions(), "local")._run_aio(task, *args, **kwargs)
 
 
+_plain_run.__qualname__ = "run"  # the name in Python's own message, when the task is missing
 run: Blocking[..., Run] = Blocking(_plain_run, _plain_run_aio)
+
+
+def _not_a_task(given: Any) -> TypeError:
+    cure = "Declare it with @env.task." if callable(given) else "Give the task, then its inputs: flyte.run(task, x=1)."
+    if inspect.iscoroutine(given):
+        given.close()  # else Python warns of it as well
+    return TypeError(f"On Flyte tasks can be run, not generic functions or methods: got {given!r}. {cure}")
 
 
 def _with_run(error: BaseException, state: RunState) -> BaseException:

@@ -7,14 +7,23 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flyte_nb.engine.run import wait_for_run
 from flyte_nb.engine.session import current_session
-from flyte_nb.errors import BaseRuntimeError, from_code
+from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
-from flyte_nb.remote.action import WAIT_SECONDS, Action, ActionDetails, Actions, ErrorInfo, duration_of
+from flyte_nb.remote.action import (
+    WAIT_SECONDS,
+    Action,
+    ActionDetails,
+    Actions,
+    ErrorInfo,
+    duration_of,
+    error_of,
+    utc_time,
+)
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
@@ -62,7 +71,7 @@ class Run:
     def listall(
         cls: type[Run],
         /,
-        in_phase: tuple[ActionPhase | str, ...] | None = None,
+        in_phase: tuple[ActionPhase | str, ...] | ActionPhase | str | None = None,
         task_name: str | None = None,
         sort_by: tuple[str, str] | None = None,
         limit: int = 100,
@@ -75,7 +84,7 @@ class Run:
         """Runs, newest first.
 
         Args:
-            in_phase: only runs in these phases.
+            in_phase: only runs in this phase, or these.
             task_name: only runs of this task.
             sort_by: `("created_at", "asc" | "desc")`.
             limit: at most so many.
@@ -93,19 +102,19 @@ class Run:
         if sort_by is not None and sort_by[0] not in ("created_at", "start_time"):
             raise ValueError(f"Runs are sorted by created_at, not by {sort_by[0]!r}")
         window = created_at or TimeFilter()
+        phases = (in_phase,) if isinstance(in_phase, str) else in_phase
+        oldest_first = sort_by is not None and sort_by[1] == "asc"
         rows = source.runs(
-            phase=[ActionPhase(phase).value for phase in in_phase] if in_phase else None,
+            phase=[ActionPhase(phase).value for phase in phases] if phases else None,
             task=task_name,
             labels=with_labels,
             notebook=notebook,
             since=window.after,
             until=window.before,
-            limit=None if with_label_keys else limit,
+            limit=None if with_label_keys or oldest_first else limit,
         )
-        kept = [row for row in rows if all(key in row.labels for key in with_label_keys or ())][:limit]
-        if sort_by is not None and sort_by[1] == "asc":
-            kept.reverse()
-        return iter([cls(row.name) for row in kept])
+        kept = [row for row in rows if all(key in row.labels for key in with_label_keys or ())]
+        return iter([cls(row.name) for row in (kept[::-1] if oldest_first else kept)[:limit]])
 
     @property
     def url(self) -> str:
@@ -152,13 +161,13 @@ class Run:
     @property
     def start_time(self) -> datetime:
         """When it started, UTC."""
-        return datetime.fromtimestamp(source.run(self.name).started_ns / 1e9, UTC)
+        return utc_time(source.run(self.name).started_ns)
 
     @property
     def end_time(self) -> datetime | None:
         """When it ended, UTC; None while it lives."""
         ended = source.run(self.name).ended_ns
-        return datetime.fromtimestamp(ended / 1e9, UTC) if ended is not None else None
+        return utc_time(ended) if ended is not None else None
 
     @property
     def duration(self) -> timedelta:
@@ -169,8 +178,8 @@ class Run:
     @property
     def error(self) -> BaseRuntimeError | None:
         """The error as `flyte.run` raised it, without the original exception."""
-        record = source.run(self.name).error
-        return from_code(record.code, record.kind, record.message) if record is not None else None
+        row = source.run(self.name)
+        return error_of(row.phase, row.error)
 
     @property
     def error_info(self) -> ErrorInfo | None:

@@ -6,6 +6,7 @@ Both answer with the rows of `flyte_nb.store.rows`, so nothing above knows which
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 import cloudpickle
@@ -124,10 +125,8 @@ class LocalSource:
         if row is None or not row.types:
             return None
         types: Mapping[str, Any] = cloudpickle.loads(row.types)
-        interface = NativeInterface.from_types(
-            {name: (kind, NativeInterface.has_default) for name, kind in types["inputs"].items()},
-            dict(types["outputs"]),
-        )
+        inputs = {name: (kind, Parameter.empty) for name, kind in types["inputs"].items()}
+        interface = NativeInterface(inputs, dict(types["outputs"]))
         return Signature.compile(interface, row.task)
 
     def label(self, run: str, labels: Mapping[str, str | None]) -> None:

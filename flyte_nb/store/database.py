@@ -90,6 +90,8 @@ class Database:
         cursor: DuckDBPyConnection | None = None
         try:
             with self._guard:
+                if self._connection is not None and not self.home.database.exists():
+                    self._close_if(True)  # the store was deleted: begin a new one
                 connection = self._connection or self._open()
                 fold(connection, self.home)
                 # No call between the two: an interrupt finds both done or none.

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["JournalWriteError", "QueryError", "StoreBusyError", "StoreError", "StoreVersionError", "StoreWarning"]
+__all__ = [
+    "FULL_CURE",
+    "JournalWriteError",
+    "QueryError",
+    "StoreBusyError",
+    "StoreError",
+    "StoreVersionError",
+    "StoreWarning",
+]
+
+
+FULL_CURE = "Free some space there, or set FLYTE_NB_HOME to another folder and restart the kernel."
+"""What to do when nothing more can be written."""
 
 
 class StoreError(RuntimeError):

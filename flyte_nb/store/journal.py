@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from flyte_nb.store.disk import create_file, sync_file, write_at
-from flyte_nb.store.errors import JournalWriteError, StoreError
+from flyte_nb.store.errors import FULL_CURE, JournalWriteError, StoreError
 from flyte_nb.store.frames import pack_frames
 from flyte_nb.store.home import Home
 from flyte_nb.store.locks import FileLock, create_locked
@@ -37,7 +37,6 @@ __all__ = ["Journal", "SegmentHeader", "lock_path", "segment_path"]
 SEGMENT_BYTES = 64 * 1024 * 1024
 SYNC_WITHIN_SECONDS = 0.05
 RETRY_SECONDS = 0.5
-CURE = "Free some space there, or set FLYTE_NB_HOME to another folder and restart the kernel."
 
 
 class SegmentHeader(msgspec.Struct, frozen=True):
@@ -100,7 +99,7 @@ class Journal:
             journal = cls(home, identifier, create_locked(lock_path(home.journals, identifier)), before_sync)
         except OSError as error:
             reason = f"{home.journals} takes no new journal: {error.strerror}"
-            raise JournalWriteError(f"{reason}. {CURE}") from error
+            raise JournalWriteError(f"{reason}. {FULL_CURE}") from error
         open_journals.add(journal)
         atexit.register(journal.close)
         return journal
@@ -155,6 +154,14 @@ class Journal:
         """
         self.durable(position).result()
 
+    def is_in_place(self) -> bool:
+        """Whether readers still find the file that is written: nobody deleted or moved the store."""
+        with self._write_lock:
+            try:
+                return os.path.samestat(os.stat(self._path()), os.fstat(self._fd))
+            except OSError:
+                return False
+
     def close(self) -> None:
         """Writes and syncs everything, and ends the ownership. Nothing can be appended afterwards.
 
@@ -171,7 +178,7 @@ class Journal:
         self._let_go()
         self._owner_lock.close()
         if self._chunk or self._broken:
-            raise JournalWriteError(f"{self._path()} lacks what was recorded last. {CURE}")
+            raise JournalWriteError(f"{self._path()} lacks what was recorded last. {FULL_CURE}")
 
     def _wake(self) -> None:
         """Tells the syncing thread that something was appended."""
@@ -203,7 +210,7 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._segment_bytes)
-            raise JournalWriteError(f"{self._path()} cannot be written: {error.strerror}. {CURE}") from error
+            raise JournalWriteError(f"{self._path()} cannot be written: {error.strerror}. {FULL_CURE}") from error
         self._segment_bytes += len(self._chunk)
         self._chunk = b""
 
@@ -224,7 +231,7 @@ class Journal:
         while not ended and not self._broken:
             with self._lock:
                 self._asleep = True
-                while not self._payloads and self._synced == self._taken and self._ended is None:
+                while not self._has_work():
                     self._changed.wait()
                 self._asleep = self._ended is not None
                 if not self._waiters and self._ended is None:
@@ -241,6 +248,10 @@ class Journal:
                 with self._lock:
                     self._changed.wait(RETRY_SECONDS)
 
+    def _has_work(self) -> bool:
+        """Whether the syncing thread has anything to do; one may wait for what its present round is syncing."""
+        return bool(self._payloads or self._waiters or self._synced != self._taken or self._ended is not None)
+
     def _flush_and_sync(self) -> JournalWriteError | None:
         """One round of the syncing thread; returns why it failed."""
         try:
@@ -254,7 +265,7 @@ class Journal:
         except JournalWriteError as error:
             return error
         except OSError as error:
-            return JournalWriteError(f"{self._path()} cannot be synced: {error.strerror}. {CURE}")
+            return JournalWriteError(f"{self._path()} cannot be synced: {error.strerror}. {FULL_CURE}")
         self._synced = written
         return None
 
@@ -265,7 +276,7 @@ class Journal:
             sync_file(fd)
         except (OSError, StoreError) as error:
             # After a failed fsync the OS may have dropped what it could not write: nothing more can be promised.
-            failure = f"{self._path()} cannot be synced: {error}. {CURE}"
+            failure = f"{self._path()} cannot be synced: {error}. {FULL_CURE}"
             with self._lock:
                 self._broken, self._ended, self._asleep = True, failure, True
             raise JournalWriteError(failure) from error

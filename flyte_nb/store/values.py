@@ -20,7 +20,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from flyte_nb.store.disk import sync_folder, sync_path, write_at
-from flyte_nb.store.errors import StoreError
+from flyte_nb.store.errors import FULL_CURE, StoreError
 from flyte_nb.store.home import Home
 
 __all__ = ["ValueStore"]
@@ -87,7 +87,7 @@ class ValueStore:
         return self._home.values / digest[:2] / digest
 
     def sync(self) -> None:
-        """Returns once every value put so far survives a power cut.
+        """Returns once every value put so far survives a power cut, except those that somebody deleted meanwhile.
 
         Raises:
             StoreError: the disk refused.
@@ -96,9 +96,11 @@ class ValueStore:
             paths, self._unsynced = self._unsynced, set()
         try:
             for path in paths:
-                sync_path(path)
+                with contextlib.suppress(FileNotFoundError):
+                    sync_path(path)
             for folder in {path.parent for path in paths}:
-                sync_folder(folder)
+                with contextlib.suppress(FileNotFoundError):
+                    sync_folder(folder)
         except OSError as error:
             raise StoreError(f"A value in {self._home.values} could not be synced: {error.strerror}") from error
 
@@ -124,7 +126,9 @@ class ValueStore:
                 os.close(fd)
             temporary.rename(path)
         except OSError as error:
-            raise StoreError(f"A value cannot be written to {self._home.values}: {error.strerror}") from error
+            raise StoreError(
+                f"A value cannot be written to {self._home.values}: {error.strerror}. {FULL_CURE}"
+            ) from error
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)

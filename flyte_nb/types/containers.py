@@ -136,7 +136,7 @@ class JsonDictTransformer(_Container):
         except TypeTransformerFailedError as error:
             raise TypeTransformerFailedError(
                 f"Cannot convert `{short_text(value)}` to Flyte Literal.\nError Message: {error}. "
-                "Annotate it as dict[str, Any] to pass such values by pickle."
+                "Annotate it as dict[str, Any] to pass by pickle what can be pickled."
             ) from None
         except RecursionError:
             raise TypeTransformerFailedError("Cannot convert a dict that holds itself, or is nested too deep") from None

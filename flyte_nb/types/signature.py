@@ -127,7 +127,7 @@ class Signature:
             try:
                 tree = transformer.encode(value, blobs)
             except TypeTransformerFailedError as error:
-                raise RuntimeDataValidationError(name, error, self.task_name) from error
+                raise RuntimeDataValidationError(name, f"{error}{_unawaited(value)}", self.task_name) from error
             trees.append(tree)
             copies.append(self._decode(name, transformer, tree, blobs))
         return pack(trees), self.outputs_as_result(tuple(copies))
@@ -173,16 +173,28 @@ class Signature:
         if not args and len(kwargs) == len(names) and all(name in kwargs for name in names):
             return [kwargs[name] for name in names]
         if len(args) > len(names):
-            raise ValueError(f"Too many positional arguments provided, expected inputs {list(names)}, args {len(args)}")
+            raise ValueError(
+                f"Too many positional arguments provided, expected inputs {list(names)}, args {len(args)}"
+                f"{self._takes()}"
+            )
         given = {**kwargs, **dict(zip(names, args, strict=False))}
         if len(given) > len(names):
-            raise ValueError(f"Too many keyword arguments provided, expected inputs {list(names)}, args {list(given)}")
+            raise ValueError(
+                f"Too many keyword arguments provided, expected inputs {list(names)}, args {list(given)}{self._takes()}"
+            )
         values = {**self._defaults, **given}
-        try:
-            return [values[name] for name in names]
-        except KeyError:
-            missing = ", ".join(name for name in names if name not in values)
-            raise ValueError(f"Missing required inputs: {missing}") from None
+        unknown = ", ".join(name for name in given if name not in self._inputs)
+        if missing := ", ".join(name for name in names if name not in values):
+            but = f", got unknown ones: {unknown}" if unknown else ""
+            raise ValueError(f"Missing required inputs: {missing}{but}{self._takes()}")
+        if unknown:
+            logger.warning("Unknown inputs are ignored, as Flyte does: %s%s", unknown, self._takes())
+        return [values[name] for name in names]
+
+    def _takes(self) -> str:
+        """The end of a message about a call that does not fit."""
+        inputs = ", ".join(f"{name}: {declared}" for name, declared in self.input_descriptions)
+        return f". {self.task_name} takes {inputs or 'no inputs'}."
 
     def _split(self, result: Any) -> tuple[Any, ...]:
         """The returned values, one per declared output."""
@@ -202,7 +214,8 @@ class Signature:
         if result is not None:
             raise RuntimeDataValidationError(
                 "o0",
-                f"Expected no outputs but got {short_text(result)}, did you miss a return type annotation?",
+                f"Expected no outputs but got {short_text(result)}, did you miss a return type annotation?"
+                f"{_unawaited(result)}",
                 self.task_name,
             )
 
@@ -216,12 +229,14 @@ class Signature:
             ) from error
 
     def _input_error(self, name: str, value: Any, error: TypeError) -> TypeError:
+        declared = self._input_types[name]
         return TypeError(
             f"Type conversion failed for variable '{name}'.\n"
-            f"Expected type: {self._input_types[name]}\n"
+            f"Expected type: {Any if declared is MISSING else declared}\n"
             f"Actual type: {type(value)}\n"
             f"Value received: {short_text(value, RECEIVED_CHARS)}\n"
-            f"Reason: {error}"
+            f"Reason: {error}{_unawaited(value)}\n"
+            f"Task: {self.task_name}"
         )
 
     def _unpack(self, payload: bytes, count: int, what: str) -> list[Any]:
@@ -242,6 +257,14 @@ class Signature:
                     name,
                     transformer.type_name,
                 )
+
+
+def _unawaited(value: Any) -> str:
+    """What to do where a value is the coroutine of a call that was not awaited."""
+    if not inspect.iscoroutine(value):
+        return ""
+    value.close()  # else Python warns of it as well
+    return ". It is a coroutine: write `await` before the call that made it"
 
 
 def _usable_defaults(interface: NativeInterface) -> dict[str, Any]:

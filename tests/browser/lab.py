@@ -24,6 +24,8 @@ LABEXTENSION = PROJECT / "flyte_nb" / "notebook" / "labextension"
 READY_MS = 60_000
 START_SECONDS = 60
 STOP_SECONDS = 20
+PICTURES = os.environ.get("FLYTE_NB_PICTURES")
+"""A folder for screenshots, for people who want to look."""
 
 
 @dataclass
@@ -142,6 +144,12 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
         wait_until_idle(page)
 
 
+def take(page: Page, name: str) -> None:
+    """Takes a screenshot where somebody wants to look."""
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
+
+
 def wait_until_idle(page: Page) -> None:
     """Waits for the kernel: the first Shift+Enter before that would be lost."""
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=READY_MS)
@@ -151,6 +159,11 @@ def run_cell(page: Page, index: int) -> None:
     """Runs one cell as a reader does and returns at once."""
     page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-InputArea-editor").click()
     page.keyboard.press("Shift+Enter")
+
+
+def interrupt_kernel(page: Page) -> None:
+    """Stops what the kernel executes, as a reader does with the button."""
+    page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name=interrupt] jp-button").click()
 
 
 def restart_kernel(page: Page) -> None:

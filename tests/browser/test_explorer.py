@@ -35,7 +35,7 @@ def test_a_failed_run_says_what_failed_first_and_selects_it(draw_run: DrawRun) -
 def test_every_part_of_an_action_has_its_tab_and_only_those(draw_run: DrawRun) -> None:
     page = draw_run(documents.failed_run())
     detail = page.locator(".fnb-detail")
-    assert detail.locator("[role=tab]").all_inner_texts() == ["Summary", "Inputs", "Logs", "Task", "Error"]
+    assert detail.locator("[role=tab]").all_inner_texts() == ["Error", "Summary", "Inputs", "Logs", "Task"]
     detail.get_by_role("tab", name="Inputs").click()
     assert detail.locator("table.fnb-frame tbody tr").count() == 3
     expect(detail.locator("figcaption")).to_have_text(re.compile("120 rows . 4 columns · first 3 rows"))
@@ -96,7 +96,7 @@ def test_the_keyboard_walks_opens_and_finds_errors(draw_run: DrawRun) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".fnb-detail [aria-selected=true]")).to_be_focused()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".fnb-detail [aria-selected=true]")).to_have_text("Inputs")
+    expect(page.locator(".fnb-detail [aria-selected=true]")).to_have_text("Summary")
     page.keyboard.press("Escape")
     expect(page.locator("[role=treegrid]")).to_be_focused()
 

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import PROJECT, Lab, open_notebook, run_cell, save
+from tests.browser.lab import PROJECT, Lab, open_notebook, run_cell, save, take
 
 pytestmark = pytest.mark.browser
 
 QUICKSTART = PROJECT / "notebooks" / "quickstart.ipynb"
-PICTURES = os.environ.get("FLYTE_NB_PICTURES")
-"""A folder for screenshots, for people who want to look."""
-
-
-def take(page: Page, name: str) -> None:
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
-
 
 def place(lab: Lab, name: str) -> str:
     (lab.root / name).write_text(QUICKSTART.read_text())

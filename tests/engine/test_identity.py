@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -118,8 +119,8 @@ def test_editing_a_parent_renames_none_of_its_children() -> None:
 
     before = parent
 
-    @env.task(short_name="edited")  # the cell runs again
-    async def parent(x: int) -> int:  # type: ignore[no-redef]
+    @env.task(short_name="edited")  # type: ignore[no-redef]  # the cell is edited and runs again
+    async def parent(x: int) -> int:
         print("edited")
         return await leaf(x) * 2
 
@@ -155,8 +156,8 @@ def test_editing_a_task_renames_its_actions_and_none_below() -> None:
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_settings_are_no_part_of_a_name(settings: dict[str, object]) -> None:
-    def declare(**given: object) -> flyte.TaskTemplate:  # type: ignore[type-arg]
+def test_settings_are_no_part_of_a_name(settings: dict[str, Any]) -> None:
+    def declare(**given: Any) -> flyte.TaskTemplate:  # type: ignore[type-arg]
         child = leaf.override(**given) if given else leaf
 
         @env.task

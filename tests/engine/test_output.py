@@ -109,3 +109,16 @@ def test_output_outside_a_run_is_untouched(capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     print("plain")
     assert capsys.readouterr().out == "plain\n"
+
+
+@env.task
+async def talks_before_and_after() -> int:
+    print("before")
+    await says(1)
+    print("after")
+    return 1
+
+
+def test_lines_of_several_actions_are_in_the_order_in_which_they_were_printed() -> None:
+    run = flyte.run(talks_before_and_after)
+    assert [entry.text for entry in run.logs()] == ["before", "1: one 1: two 1: three", "1: error", "after"]

@@ -71,7 +71,7 @@ class SinkContract:
     async def test_durability_is_awaited_on_any_loop(self, sink: Sink) -> None:
         await sink.durable(sink.record(said("here")))
         position = sink.record(said("there"))
-        await asyncio.to_thread(asyncio.run, sink.durable(position))  # type: ignore[arg-type]  # it is a coroutine
+        await asyncio.to_thread(asyncio.run, sink.durable(position))
         assert self.texts(sink) == ["here", "there"]
 
     async def test_what_was_recorded_before_all_events_is_durable(self, sink: Sink) -> None:
@@ -106,6 +106,21 @@ class TestJournalSink(SinkContract):
         frames = [frame for segment in list_segments(Home.find().journals) for frame, _ in read_frames(segment.path)]
         payloads = [payload for frame in frames for payload in frame if not payload.startswith(HEADER_START)]
         return [decode_event(payload) for payload in payloads]
+
+    def test_who_asks_while_a_sync_is_under_way_is_answered_too(self) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def sync_waits() -> None:
+            begun.set()
+            go_on.wait()
+
+        sink = JournalSink(Journal.create(Home.find(), before_sync=sync_waits))
+        position = sink.record(said("on its way"))
+        begun.wait()
+        asked = sink.journal.durable(position)
+        go_on.set()
+        asked.result(timeout=60)
+        sink.journal.close()
 
     def test_undecodable_text_is_recorded_with_a_question_mark(self, sink: JournalSink) -> None:
         sink.record(said("\udce4 undecodable"))

@@ -20,7 +20,7 @@ class Kept:
     def __init__(self) -> None:
         self.recorded: list[tuple[str, str]] = []
         self.shown: list[str] = []
-        self.output = Output(lambda stream, text: self.recorded.append((stream, text)))
+        self.output = Output(lambda stream, text, at_ns: self.recorded.append((stream, text)))
 
     def write(self, text: str, stream: str = "stdout") -> None:
         self.output.write(stream, text, self.shown.append)

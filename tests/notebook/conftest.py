@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,13 +135,12 @@ class Kernel:
         raise AssertionError(f"no {kind} arrived")
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel with the extension and some tasks, in a folder and with a store of its own."""
-    folder = tmp_path_factory.mktemp("kernel")
+@contextmanager
+def running_kernel(folder: Path, home: Path) -> Iterator[Kernel]:
+    """A kernel with the extension and some tasks, in a folder and on a store."""
     env = {
         **os.environ,
-        "FLYTE_NB_HOME": str(folder / "home"),
+        "FLYTE_NB_HOME": str(home),
         "PYTHONPATH": str(PROJECT),
         "JPY_SESSION_NAME": str(folder / "risk.ipynb"),
         "IPYTHONDIR": str(folder / "ipython"),
@@ -155,3 +155,18 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel with the extension and some tasks, in a folder and with a store of its own."""
+    folder = tmp_path_factory.mktemp("kernel")
+    with running_kernel(folder, folder / "home") as started:
+        yield started
+
+
+@pytest.fixture
+def start_kernel(tmp_path: Path) -> Iterator[Callable[[Path], Kernel]]:
+    """Starts kernels on the store that they are given."""
+    with ExitStack() as kernels:
+        yield lambda home: kernels.enter_context(running_kernel(tmp_path, home))

@@ -56,10 +56,11 @@ def test_positional_and_keyword_arguments_and_defaults_are_bound(signature_of: C
     assert signature.encode_inputs((1,), {}, blobs)[1] == {"a": 1, "b": 2}
 
 
-def test_an_unknown_keyword_is_ignored_while_the_count_fits_as_in_flyte(
-    signature_of: Compile, blobs: MemoryBlobs
+def test_an_unknown_keyword_is_ignored_with_a_word_while_the_count_fits(
+    signature_of: Compile, blobs: MemoryBlobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert signature_of(add).encode_inputs((), {"a": 1, "zzz": 1}, blobs)[1] == {"a": 1, "b": 2}
+    assert "are ignored, as Flyte does: zzz. env.add takes a: int, b: int." in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,8 @@ def test_a_wrong_value_names_variable_types_and_value(signature_of: Compile, blo
         "Expected type: <class 'int'>\n"
         "Actual type: <class 'str'>\n"
         "Value received: 'q'\n"
-        "Reason: Expected value of type <class 'int'> but got 'q' of type <class 'str'>"
+        "Reason: Expected value of type <class 'int'> but got 'q' of type <class 'str'>\n"
+        "Task: env.add"
     )
 
 
