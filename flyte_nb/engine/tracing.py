@@ -21,7 +21,8 @@ from flyte_nb.engine.identity import action_name, call_position
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import Blobs
-from flyte_nb.types.trees import identity_of, pack
+from flyte_nb.types.offload import pack_values
+from flyte_nb.types.trees import identity_of
 
 __all__ = ["RecordedStep", "begin_trace", "encode_values"]
 
@@ -87,7 +88,7 @@ def begin_trace(
 def encode_values(values: Iterable[Any], blobs: Blobs) -> bytes:
     """The payload of values encoded by what they are; one that cannot be recorded (an open client) counts by its
     type."""
-    return pack([_encode(value, blobs) for value in values])
+    return pack_values([_encode(value, blobs) for value in values], blobs)
 
 
 def _encode(value: Any, blobs: Blobs) -> Any:

@@ -18,7 +18,7 @@ from flyte_nb.remote.source import source
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import AttemptRow
 from flyte_nb.types.anything import decode_anything
-from flyte_nb.types.trees import unpack
+from flyte_nb.types.offload import unpack_values
 
 __all__ = ["Action", "ActionDetails", "Actions", "ErrorInfo", "WAIT_SECONDS"]
 
@@ -362,7 +362,7 @@ def duration_of(start_ns: int | None, end_ns: int | None) -> timedelta:
 
 
 def _decode_anything(payload: bytes) -> list[Any]:
-    return [decode_anything(tree, source.blobs) for tree in unpack(payload)]
+    return [decode_anything(tree, source.blobs) for tree in unpack_values(payload, source.blobs)]
 
 
 def _no_outputs(action: Action) -> BaseRuntimeError:

@@ -21,11 +21,12 @@ from flyte_nb.errors import RuntimeDataValidationError
 from flyte_nb.types.anything import AnyTransformer
 from flyte_nb.types.base import Blobs, Transformer, TypeTransformerFailedError, is_canonical
 from flyte_nb.types.names import describe_type
+from flyte_nb.types.offload import pack_values, unpack_values
 from flyte_nb.types.pickles import PickleTransformer
 from flyte_nb.types.previews import short_text
 from flyte_nb.types.registry import transformer_for
 from flyte_nb.types.scalars import ScalarTransformer
-from flyte_nb.types.trees import identity_of, pack, unpack
+from flyte_nb.types.trees import identity_of, pack
 
 if TYPE_CHECKING:
     from flyte_nb.models import NativeInterface
@@ -96,7 +97,7 @@ class Signature:
         """
         values = args if not kwargs and len(args) == len(self.input_names) else self._bind(args, kwargs)
         if tuple(map(type, values)) == self._input_scalars:
-            return pack(values), dict(zip(self.input_names, values, strict=True))
+            return pack_values(values, blobs), dict(zip(self.input_names, values, strict=True))
         trees, copies = [], {}
         for (name, transformer), value in zip(self._inputs.items(), values, strict=True):
             try:
@@ -105,7 +106,7 @@ class Signature:
                 raise self._input_error(name, value, error) from error
             trees.append(tree)
             copies[name] = self._decode(name, transformer, tree, blobs)
-        return pack(trees), copies
+        return pack_values(trees, blobs), copies
 
     def encode_outputs(self, result: Any, blobs: Blobs) -> tuple[bytes, Any]:
         """Encodes what a task returned.
@@ -118,7 +119,7 @@ class Signature:
             AssertionError: the task returned another number of values than it declares.
         """
         if type(result) is self._output_scalar:
-            return pack((result,)), result
+            return pack_values((result,), blobs), result
         if not self.output_names:
             self._check_nothing(result)
             return NO_OUTPUTS, None
@@ -130,11 +131,11 @@ class Signature:
                 raise RuntimeDataValidationError(name, f"{error}{_unawaited(value)}", self.task_name) from error
             trees.append(tree)
             copies.append(self._decode(name, transformer, tree, blobs))
-        return pack(trees), self.outputs_as_result(tuple(copies))
+        return pack_values(trees, blobs), self.outputs_as_result(tuple(copies))
 
     def decode_inputs(self, payload: bytes, blobs: Blobs) -> dict[str, Any]:
         """The arguments of a recorded call, by name."""
-        trees = self._unpack(payload, len(self._inputs), "inputs")
+        trees = self._unpack(payload, len(self._inputs), "inputs", blobs)
         return {
             name: self._decode(name, transformer, tree, blobs)
             for (name, transformer), tree in zip(self._inputs.items(), trees, strict=True)
@@ -144,7 +145,7 @@ class Signature:
         """The recorded outputs in the order of the interface; `(None,)` of a task that returns nothing, as in Flyte."""
         if not self._outputs:
             return (None,)
-        trees = self._unpack(payload, len(self._outputs), "outputs")
+        trees = self._unpack(payload, len(self._outputs), "outputs", blobs)
         return tuple(
             self._decode(name, transformer, tree, blobs)
             for (name, transformer), tree in zip(self._outputs.items(), trees, strict=True)
@@ -239,8 +240,8 @@ class Signature:
             f"Task: {self.task_name}"
         )
 
-    def _unpack(self, payload: bytes, count: int, what: str) -> list[Any]:
-        trees: list[Any] = unpack(payload)
+    def _unpack(self, payload: bytes, count: int, what: str, blobs: Blobs) -> list[Any]:
+        trees = unpack_values(payload, blobs)
         if len(trees) != count:
             raise ValueError(
                 f"The recorded {what} of task {self.task_name} are {len(trees)} values, its signature now has {count}"

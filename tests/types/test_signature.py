@@ -188,3 +188,23 @@ def test_what_identifies_inputs_leaves_ignored_ones_out(signature_of: Compile, b
     one, other = (signature.encode_inputs((1, b), {}, blobs)[0] for b in (2, 3))
     assert signature.identity(one) != signature.identity(other)
     assert signature.identity(one, ("b",)) == signature.identity(other, ("b",))
+
+
+def echo(text: str, numbers: list[int]) -> str:
+    return text
+
+
+def test_a_large_text_or_list_is_put_into_the_value_store_and_comes_back(
+    signature_of: Compile, blobs: MemoryBlobs
+) -> None:
+    signature = signature_of(echo)
+    text, numbers = "x" * 3_000_000, list(range(2_000_000))
+    payload, copies = signature.encode_inputs((text, numbers), {}, blobs)
+    assert len(payload) < 10_000
+    assert copies == {"text": text, "numbers": numbers}
+    assert signature.decode_inputs(payload, blobs) == copies
+    outputs, _ = signature.encode_outputs(text, blobs)
+    assert len(outputs) < 10_000
+    assert signature.decode_outputs(outputs, blobs) == (text,)
+    again, _ = signature.encode_inputs((text, numbers), {}, blobs)
+    assert signature.identity(again) == signature.identity(payload)
