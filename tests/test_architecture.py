@@ -71,6 +71,7 @@ HARD_LIMIT, SOFT_LIMIT = 600, 400
 OVER_SOFT_LIMIT = {
     "flyte_nb/errors.py",  # Flyte's whole tree of errors, a few lines each
     "flyte_nb/authoring/image.py",  # one builder, a method for each kind of layer
+    "labextension/src/view/explorer.ts",  # ties every view of a run to its model and its kernel
 }
 """Files between the limits, each with its reason beside it."""
 

@@ -170,6 +170,8 @@ class Channels:
         def port(message: Document) -> None:
             opened.send(data=message)
 
+        # Else ipykernel (7.4) hands what the page sends to the loop that sent last: mostly that of the blocked cell.
+        opened._reply_subshell_for = lambda _, subshell: subshell
         channel.add(port)
         opened.on_msg(lambda message: channel.receive(message["content"]["data"]))
         opened.on_close(lambda _: channel.remove(port))

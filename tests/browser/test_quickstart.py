@@ -13,6 +13,7 @@ pytestmark = pytest.mark.browser
 
 QUICKSTART = PROJECT / "notebooks" / "quickstart.ipynb"
 
+
 def place(lab: Lab, name: str) -> str:
     (lab.root / name).write_text(QUICKSTART.read_text())
     return name

@@ -84,7 +84,7 @@ export class Explorer {
     this.detail = new DetailPane(this.model, {
       select: row => this.reveal(row),
       close: () => this.closeDetail(),
-      tabChosen: () => this.repaint()
+      tabChosen: () => this.select(this.selected, true)
     });
     this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node);
     this.body = el('div', {class: 'fnb-body'});
@@ -156,9 +156,8 @@ export class Explorer {
     if (message.kind === 'snapshot') this.load(message.doc);
     else if (message.kind === 'delta') this.model.applyDelta(message);
     else if (message.kind === 'detail') {
-      this.model.details.set(message.detail.action, message.detail);
+      this.model.addDetail(message.detail);
       if (message.detail.action === this.asked) this.asked = '';
-      this.model.version++;
     } else return;
     this.afterData(message.kind !== 'detail');
   }
@@ -286,9 +285,8 @@ export class Explorer {
 
   private askDetail(): void {
     if (this.selected < 0 || !this.port) return;
+    if (this.model.isKnown(this.selected)) return;
     const action = this.model.doc.actions.name[this.selected];
-    const known = this.model.details.get(action);
-    if (known && known.phase === this.model.phase(this.selected) && this.model.isTerminal(this.selected)) return;
     this.asked = action;
     this.polled = performance.now();
     this.port.send({kind: 'detail', action});
@@ -406,8 +404,7 @@ export class Explorer {
 
   private showTab(tab: Tab): void {
     this.detail.showTab(tab);
-    this.detailOpen = true;
-    this.repaint();
+    this.select(this.selected, true);
   }
 }
 

@@ -3,6 +3,7 @@ import {PHASES, type Phase, type RunDocument} from './document.js';
 import {copyButton, el, present, type Child} from './dom.js';
 import {count, duration, moment, plural} from './format.js';
 import type {RunModel} from './model.js';
+import {runnable} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 
 /** Estimates of what is left are shown once this many actions have ended and this much time has passed. */
@@ -75,7 +76,10 @@ export class Header {
   private tools(connected: boolean): Child[] {
     const {doc} = this.model;
     return [
-      copyButton(() => `flyte_nb.remote.Run.get(${JSON.stringify(doc.run)})`, 'Copy the Python that gets this run'),
+      copyButton(
+        () => runnable(`flyte_nb.remote.Run.get(${JSON.stringify(doc.run)})`),
+        'Copy the Python that gets this run'
+      ),
       doc.live &&
         connected &&
         el(
@@ -106,12 +110,12 @@ export class Header {
         el(
           'button',
           {
-            class: 'fnb-note fnb-note-error',
+            class: `fnb-note fnb-note-error fnb-tone-${phaseTone(doc.phase)}`,
             type: 'button',
             title: 'Show the action that failed first',
             onclick: () => this.actions.showAction(error.action)
           },
-          phaseIcon('failed'),
+          phaseIcon(doc.live ? 'failed' : doc.phase),
           el('code', {class: 'fnb-message'}, [error.code, oneLine(error.message)].filter(Boolean).join(': ')),
           where !== '' && el('span', {class: 'fnb-place'}, where)
         )

@@ -46,7 +46,7 @@ function agree(part: string, parts: readonly string[], k: number): boolean {
 
 function isSame(part: string, other: string | null): boolean {
   if (other === null) return false;
-  if (part === other) return true;
-  if (part.endsWith(CUT)) return other.startsWith(part.slice(0, -1));
-  return other.endsWith(CUT) && part.startsWith(other.slice(0, -1));
+  const cuts = [part, other].filter(text => text.endsWith(CUT)).map(text => text.length - 1);
+  const length = Math.min(...cuts);
+  return part.slice(0, length) === other.slice(0, length);
 }

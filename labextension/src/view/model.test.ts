@@ -45,11 +45,19 @@ test('the document given to a model stays as it was', () => {
   assert.deepEqual(doc, before);
 });
 
-test('siblings fold by parent, task and group, and only above twenty', () => {
+test('siblings fold by parent and task, or by group, and only above twenty', () => {
   const model = new RunModel(runDocument([...siblings(20), ...siblings(21, k => ({name: `g${k}`, group: 0}))]));
   assert.equal(model.isFolded(model.fanOut(1)), false);
   assert.equal(model.isFolded(model.fanOut(21)), true);
   assert.equal(model.fanOut(21).rows.length, 21);
+});
+
+test('a group has a line whatever its size, named by the group and its task where it has but one', () => {
+  const model = new RunModel(runDocument([{name: 'a', group: 0}, {name: 'b', group: 0}, {name: 'c'}]));
+  assert.deepEqual([model.hasLine(model.fanOut(1)), model.hasLine(model.fanOut(3))], [true, false]);
+  assert.deepEqual(model.fanOutWords(model.fanOut(1)), ['g', 'fit ×2']);
+  const mixed = new RunModel(runDocument([{name: 'a', group: 0}, {name: 'b', group: 0, task: 2}]));
+  assert.deepEqual(mixed.fanOutWords(mixed.fanOut(1)), ['g', '×2']);
 });
 
 test('heat counts what ran at once and marks where one failed', () => {

@@ -48,6 +48,8 @@ export class RunModel {
   epoch = 0;
   details = new Map<string, Detail>();
   fanOuts: FanOut[] = [];
+  /** Actions that had ended when the kernel sent their detail: nothing can be added to it. */
+  private whole = new Set<string>();
   private children: (number[] | undefined)[] = [];
   private fanOutOf: number[] = [];
   private fanOutIds = new Map<string, number>();
@@ -65,7 +67,10 @@ export class RunModel {
 
   /** Replaces everything; details already fetched stay unless the document brings newer ones. */
   load(doc: RunDocument): void {
-    if (this.doc.run !== doc.run) this.details.clear();
+    if (this.doc.run !== doc.run) {
+      this.details.clear();
+      this.whole.clear();
+    }
     this.doc = {
       ...doc,
       tasks: [...doc.tasks],
@@ -108,6 +113,22 @@ export class RunModel {
       else this.index(row);
     });
     this.version++;
+  }
+
+  /** Takes a detail that the kernel sent. */
+  addDetail(detail: Detail): void {
+    this.details.set(detail.action, detail);
+    if (isOver(detail)) this.whole.add(detail.action);
+    this.version++;
+  }
+
+  /** Whether nothing more is to be had of an action; saved details leave out long output and large reports. */
+  isKnown(row: number): boolean {
+    const action = this.doc.actions.name[row];
+    const detail = this.details.get(action);
+    if (!detail || detail.phase !== this.phase(row) || !this.isTerminal(row)) return false;
+    const isSavedWhole = detail.logs_omitted === 0 && (detail.report !== null || !detail.code?.settings.report);
+    return isSavedWhole || this.whole.has(action);
   }
 
   get size(): number {
@@ -250,7 +271,9 @@ export class RunModel {
   }
 
   private addDetails(details: Record<string, Detail>): void {
-    for (const [action, detail] of Object.entries(details)) this.details.set(action, detail);
+    for (const [action, detail] of Object.entries(details)) {
+      if (!this.whole.has(action)) this.details.set(action, detail);
+    }
   }
 
   /** Enters a new row into the indexes. */
@@ -285,4 +308,8 @@ export class RunModel {
     const end = this.doc.actions.end[row];
     if (end !== null && end > this.latest) this.latest = end;
   }
+}
+
+function isOver({phase}: Detail): boolean {
+  return PHASES.indexOf(phase) >= FIRST_TERMINAL;
 }

@@ -51,6 +51,16 @@ test('open rows stay open when a fresh snapshot of the run is loaded', () => {
   assert.deepEqual(items(outline), before);
 });
 
+test('a group stands where its first action was called, open, and its actions under it', () => {
+  const {outline, model} = outlineOf([{name: 'a', group: 0}, {name: 'b'}, {name: 'c', group: 0, task: 2}]);
+  const group = -1 - model.fanOut(1).id;
+  assert.deepEqual(items(outline), [0, group, 1, 3, 2]);
+  outline.toggle(1);
+  assert.deepEqual(items(outline), [0, group, 2]);
+  outline.setFilter({text: 'load', phase: null});
+  assert.deepEqual(items(outline), [0, group, 3]);
+});
+
 test('a filter shows matches with their ancestors, unfolded, and counts the matches', () => {
   const {outline} = outlineOf([...siblings(30), {name: 'deep', parent: 5, label: 'alpha=9'}]);
   outline.setFilter({text: 'ALPHA', phase: null});

@@ -65,8 +65,13 @@ export function summary(
     detail.attempts.length > 1 && section('Attempts', attemptTable(detail.attempts)),
     detail.inputs?.length ? section('Inputs', valueTable(detail.inputs)) : null,
     detail.outputs?.length ? section('Outputs', valueTable(detail.outputs)) : null,
-    detail.snippet !== '' && section('In Python', snippet(detail.snippet))
+    detail.snippet !== '' && section('In Python', snippet(runnable(detail.snippet)))
   );
+}
+
+/** A line of Python that names `flyte_nb`, as one that runs in any cell: a notebook may know it by another name. */
+export function runnable(code: string): string {
+  return `import flyte_nb\n${code}`;
 }
 
 /** User HTML is shown only here: a frame without scripts, forms, origin or access to the page. */
@@ -142,7 +147,8 @@ function snippet(code: string): HTMLElement {
   return el(
     'div',
     {class: 'fnb-snippet'},
-    el('code', {}, code),
+    // Where it does not fit in a line it breaks before the action.
+    el('pre', {}, ...code.split(/(?=\[)/).flatMap((part, k) => (k === 0 ? [part] : [el('wbr'), part]))),
     copyButton(() => code, 'Copy')
   );
 }

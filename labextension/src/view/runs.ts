@@ -105,7 +105,7 @@ export class RunList {
   }
 
   private get shownHeight(): number {
-    return Math.min(LINES_SHOWN + 0.5, this.entries.length) * LINE_HEIGHT;
+    return Math.min(LINES_SHOWN, this.entries.length) * LINE_HEIGHT;
   }
 
   private sizeCanvas(): void {

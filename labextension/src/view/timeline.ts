@@ -126,7 +126,7 @@ export class Timeline {
 
   /** Width of the names, at the left. */
   private get gutter(): number {
-    return Math.round(Math.min(220, this.width * 0.3));
+    return Math.round(Math.min(260, this.width * 0.36));
   }
 
   private get plot(): number {

@@ -3,6 +3,7 @@ import type {Preview, Value} from './document.js';
 import {el, type Child} from './dom.js';
 import {bytes, count, plural} from './format.js';
 
+const WIDEST_MATRIX = 12;
 const BASE64 = /^[A-Za-z0-9+/=\s]+$/;
 
 /** A list of named values, each with its whole preview. */
@@ -47,7 +48,7 @@ export function renderPreview(preview: Preview): HTMLElement {
     case 'frame':
       return frame(preview);
     case 'array':
-      return captioned([shape(preview), preview.dtype], el('pre', {class: 'fnb-text'}, preview.head ?? preview.text));
+      return array(preview);
     case 'image':
       return image(preview);
     case 'file':
@@ -86,7 +87,9 @@ function branch(key: string, preview: Preview): HTMLElement {
 }
 
 function frame({columns = [], rows = [], shape: size, text}: Preview): HTMLElement {
-  const head = columns.map(([name, dtype]) => el('th', {scope: 'col'}, name, el('small', {}, dtype)));
+  const head = columns.map(([name, dtype]) =>
+    el('th', {scope: 'col', class: numeric(dtype) && 'fnb-number'}, name, el('small', {}, dtype))
+  );
   const body = rows.map(cells =>
     el('tr', {}, ...cells.map((cell, k) => el('td', {class: numeric(columns[k]?.[1]) && 'fnb-number'}, cell)))
   );
@@ -96,6 +99,21 @@ function frame({columns = [], rows = [], shape: size, text}: Preview): HTMLEleme
   const extent =
     height === undefined ? text : `${plural(height, 'row')} × ${plural(width ?? columns.length, 'column')}`;
   return captioned([extent, hidden], el('div', {class: 'fnb-wide'}, table));
+}
+
+/** A matrix as a table of the whole rows that its first values fill, any other array as those values. */
+function array(preview: Preview): HTMLElement {
+  const {shape: size = [], dtype, head = preview.text} = preview;
+  const [height, width] = size;
+  const values = head.split(',').map(value => value.trim());
+  const whole = Math.min(height, Math.floor(values.filter(value => value !== '' && value !== '…').length / width));
+  const isMatrix = size.length === 2 && width <= WIDEST_MATRIX && whole > 0;
+  if (!isMatrix) return captioned([shape(preview), dtype], el('pre', {class: 'fnb-text'}, head));
+  const rows = Array.from({length: whole}, (_, row) => values.slice(row * width, (row + 1) * width));
+  const body = rows.map(cells => el('tr', {}, ...cells.map(cell => el('td', {class: 'fnb-number'}, cell))));
+  const table = el('table', {class: 'fnb-frame fnb-matrix'}, el('tbody', {}, ...body));
+  const hidden = whole < height ? `first ${plural(whole, 'row')}` : null;
+  return captioned([shape(preview), dtype, hidden], el('div', {class: 'fnb-wide'}, table));
 }
 
 function numeric(dtype: string | undefined): boolean {
