@@ -1,6 +1,6 @@
-"""Time that replays: an attempt that comes after a crash sees the times that the one before it saw.
+"""Time as recorded steps: what a task saw of the clock stands in its run, and is what a replayed step gives.
 
-    await flyte.durable.sleep.aio(3600)     an hour since it was first called, crashes included
+    await flyte.durable.sleep.aio(3600)     an hour since the step that recorded its start
     flyte.durable.time(), flyte.durable.now()
 
 Outside a run these are the plain functions.
@@ -38,7 +38,7 @@ async def durable_now() -> dt.datetime:
 
 @syncify
 async def sleep(seconds: float) -> None:
-    """Sleeps until this long after the call that was recorded first.
+    """Sleeps until this long after its recorded start.
 
     Args:
         seconds: how long.
@@ -49,11 +49,11 @@ async def sleep(seconds: float) -> None:
 
 @syncify
 async def time() -> float:
-    """The time in seconds since the epoch, as it was recorded first; like `time.time()`."""
+    """The time in seconds since the epoch, as recorded; like `time.time()`."""
     return await durable_time()
 
 
 @syncify
 async def now() -> dt.datetime:
-    """The time as it was recorded first; like `datetime.now()`, local and naive."""
+    """The time as recorded; like `datetime.now()`, local and naive."""
     return await durable_now()

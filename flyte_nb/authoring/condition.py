@@ -3,8 +3,7 @@
     approval = await flyte.new_condition.aio("approve", prompt="Publish the model?", timeout=3600)
     if await approval.wait.aio(): ...
 
-The question is asked on the console of the process. The answer is recorded as a trace: an attempt that asks the same
-question again is given it.
+The question is asked on the console of the process. The answer is recorded as a trace.
 """
 
 from __future__ import annotations

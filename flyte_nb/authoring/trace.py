@@ -1,11 +1,12 @@
-"""Steps inside a task that are recorded, and not repeated when the task is.
+"""Steps inside a task that are recorded, each on its own.
 
     @flyte.trace
     async def ask(question: str) -> str: ...
 
 Inside a run a call of a traced function is a step under the running action: its arguments and its result are recorded,
-and a later attempt that makes the same call is given the recorded result. Its caller goes on once the record would
-survive a power cut. Outside a run it is a plain call. Errors are raised as they are.
+and its caller goes on once the record would survive a power cut. A step that the engine has on record (see
+`TraceStep.replayed`) gives its result without executing; docs/evaluation.md says when. Outside a run it is a plain
+call. Errors are raised as they are.
 
 Functions, coroutine functions, generators and async generators can be traced; of a generator the list of what it
 yielded is recorded, when it ends.

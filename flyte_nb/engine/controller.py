@@ -235,7 +235,7 @@ class LocalController:
             if error is None:
                 run.end(action, "succeeded", payload)
                 return result
-            record = describe_error(error)
+            record = describe_error(error, plan.place)
             phase = "timed_out" if isinstance(error, MaxRuntimeExceededError) else "failed"
             if action.attempt >= last or not is_recoverable(error):
                 run.end(action, phase, error=record)

@@ -39,6 +39,7 @@ class Plan:
         cache: None when results are neither looked up nor stored.
         cache_version: the version of the code under which results are cached; empty without a cache.
         timeout_seconds: bound of an attempt's run time, None for no bound.
+        place: cell and line of the declaration.
     """
 
     template: TaskTemplate[Any, Any]
@@ -54,7 +55,7 @@ class Plan:
     retries: int
     backoff: Backoff | None
     timeout_seconds: float | None
-    report: bool
+    place: str
 
 
 def signature_of(template: TaskTemplate[Any, Any]) -> Signature:
@@ -97,7 +98,7 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
         timeout_seconds=_timeout_seconds(template.timeout),
-        report=template.report,
+        place=_place(template),
     )
 
 

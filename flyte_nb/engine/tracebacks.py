@@ -39,10 +39,14 @@ def place_of(filename: str, line: int) -> str:
     return f"{os.path.basename(filename)}, line {line}"
 
 
-def describe_error(error: BaseException) -> ErrorRecord:
+def describe_error(error: BaseException, declared: str = "") -> ErrorRecord:
     """The record of an error that leaves a task: code, kind, message, the user's frames, and the innermost of them.
 
     An error that arrived from a child action (a `BaseRuntimeError` with a cause) is described by its cause's frames.
+
+    Args:
+        error: the error.
+        declared: where the task was declared, for an error that no line of the user's raised (a wrong result).
     """
     cause = error.__cause__ if isinstance(error, BaseRuntimeError) and error.__cause__ is not None else error
     code = getattr(error, "code", None)
@@ -52,7 +56,7 @@ def describe_error(error: BaseException) -> ErrorRecord:
         kind=kind if isinstance(kind, str) else "user",
         message=_message(error),
         traceback=_text(cause),
-        place=_innermost(cause.__traceback__),
+        place=_innermost(cause.__traceback__) or declared,
     )
 
 

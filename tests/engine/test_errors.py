@@ -105,3 +105,9 @@ def test_an_exception_that_cannot_be_pickled_or_shown_is_recorded_all_the_same()
 def test_a_result_of_the_wrong_type_names_task_and_value() -> None:
     with pytest.raises(flyte.errors.RuntimeDataValidationError, match="wrong_result"):
         flyte.run(wrong_result)
+
+
+def test_a_wrong_result_is_placed_where_its_task_was_declared() -> None:
+    with pytest.raises(flyte.errors.RuntimeDataValidationError) as raised:
+        flyte.run(wrong_result)
+    assert raised.value.run.error_info.place.startswith("test_errors.py, line ")
