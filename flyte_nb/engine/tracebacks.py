@@ -56,7 +56,7 @@ def describe_error(error: BaseException, declared: str = "") -> ErrorRecord:
         kind=kind if isinstance(kind, str) else "user",
         message=_message(error),
         traceback=_text(cause),
-        place=_innermost(cause.__traceback__) or declared,
+        place=_innermost(cause.__traceback__) or (f"declared in {declared}" if declared else ""),
     )
 
 

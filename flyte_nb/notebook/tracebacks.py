@@ -83,15 +83,11 @@ def note_of(run: Run) -> str:
     """
     if run.phase == "aborted":
         return f"run {run.name} of {run.task_name} was aborted: %flyte show {run.name}"
-    reader = RunReader(run.name)
-    error = reader.document(details=False, limit_bytes=0)["error"]
+    error = RunReader(run.name).document(details=False, limit_bytes=0)["error"]
     if error is None or not error["action"]:
         return ""
-    task = run[error["action"]].task_name
-    declared = next((row.place for row in reader.tasks.values() if row.task == task), "")
-    place = error["place"] or (f"declared in {declared}" if declared else "")
-    facts = ", ".join(filter(None, [f"action {error['action'][:8]}", place]))
-    return f"in {task} ({facts}) of run {run.name}: %flyte show {run.name}"
+    facts = ", ".join(filter(None, [f"action {error['action'][:8]}", error["place"]]))
+    return f"in {run[error['action']].task_name} ({facts}) of run {run.name}: %flyte show {run.name}"
 
 
 def cause_of(error: BaseException) -> BaseException | None:

@@ -110,4 +110,4 @@ def test_a_result_of_the_wrong_type_names_task_and_value() -> None:
 def test_a_wrong_result_is_placed_where_its_task_was_declared() -> None:
     with pytest.raises(flyte.errors.RuntimeDataValidationError) as raised:
         flyte.run(wrong_result)
-    assert raised.value.run.error_info.place.startswith("test_errors.py, line ")
+    assert raised.value.run.error_info.place.startswith("declared in test_errors.py, line ")
