@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,8 +180,9 @@ def save(page: Page, lab: Lab, name: str) -> dict[str, Any]:
     page.locator(".jp-NotebookPanel-toolbar").click(position={"x": 2, "y": 2})
     page.keyboard.press("Control+s")
     deadline = time.monotonic() + 20
-    while path.stat().st_mtime_ns == before:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} was not saved")
+    while time.monotonic() < deadline:
         page.wait_for_timeout(50)
-    return dict(json.loads(path.read_text()))
+        if path.stat().st_mtime_ns != before:
+            with suppress(json.JSONDecodeError):  # the server is still writing
+                return dict(json.loads(path.read_text()))
+    raise TimeoutError(f"{name} was not saved")
