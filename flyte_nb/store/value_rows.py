@@ -39,7 +39,7 @@ def value_rows(run: str, action: str, direction: str, payload: bytes) -> Iterato
     """
     try:
         raws = decode_raws(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):
         return
     for position, raw in enumerate(raws):
         view = memoryview(raw)
@@ -51,7 +51,7 @@ def value_rows(run: str, action: str, direction: str, payload: bytes) -> Iterato
                 digest, size = blob.digest, blob.size_bytes
             preview = encode_preview(preview_of_tree(tree)).decode()
             value = value_json(tree)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, RecursionError, ValueError):
             preview, value = UNREADABLE, None
         yield run, action, direction, position, digest, size, preview, value
 

@@ -82,7 +82,7 @@ def label_of_payload(names: Sequence[str], payload: bytes) -> str:
             if room < 0:
                 break
         return _cut(", ".join(parts), LABEL_CHARS)
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, TypeError, ValueError):  # damaged bytes: no label, the row still shows
         return ""
 
 

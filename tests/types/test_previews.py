@@ -16,7 +16,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 from PIL import Image
@@ -161,6 +161,7 @@ def test_a_label_shows_the_inputs_in_at_most_60_characters() -> None:
 
 
 @given(st.binary(max_size=40), st.integers(0, 127))
+@example(b"\xa2\x00\x80", 0)
 def test_odd_data_never_raises(data: bytes, code: int) -> None:
     assert preview_of_tree(Ext(code, data))["text"]
     label_of_payload(("x",), data)
