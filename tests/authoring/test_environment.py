@@ -59,7 +59,9 @@ def test_a_setting_of_another_type_is_refused(settings: dict[str, Any], message:
 
 
 def test_settings_are_kept_as_they_are() -> None:
-    env = TaskEnvironment("a", cache="auto", secrets=["x", Secret("y")], env_vars={1: 2}, include=["f"])  # type: ignore
+    env_vars: Any = {1: 2}
+    include: Any = ["f"]
+    env = TaskEnvironment("a", cache="auto", secrets=["x", Secret("y")], env_vars=env_vars, include=include)
     assert (env.cache, env.secrets, env.env_vars, env.include) == ("auto", ["x", Secret("y")], {1: 2}, ("f",))
 
 
