@@ -1,34 +1,47 @@
 """Large values, one file each, named by what is in it.
 
-    values/ab/abcdef...    "FLYTEVAL" | number of parts | length of each part | padding | part | padding | part ...
+    values/ab/abcdef...    a value, see `flyte_nb.store.value_files`
+    values/new/...         what is being written
 
-Parts start at multiples of 64 bytes, so that arrays can be used where they are mapped. A file is written under a
-temporary name, renamed into place, and never changed again; whoever reads it maps it copy-on-write.
+A file is written under a temporary name, renamed into place, and never changed again; whoever reads it, in whatever
+process, maps the same memory copy-on-write. What is passed on as it was mapped is neither digested nor written again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import struct
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from blake3 import blake3
-
-from flyte_nb.store.disk import sync_folder, sync_path, write_at
+from flyte_nb.store.disk import sync_folder, sync_path
 from flyte_nb.store.errors import FULL_CURE, StoreError
 from flyte_nb.store.home import Home
+from flyte_nb.store.mappings import Mappings
+from flyte_nb.store.value_files import Content, file_size, mapped, part_bounds, read
 
-__all__ = ["ValueStore"]
+__all__ = ["ValueStore", "open_values"]
 
-MAGIC = b"FLYTEVAL"
-ALIGNMENT_BYTES = 64
-PADDING = bytes(ALIGNMENT_BYTES)
-HASH_IN_THREADS_BYTES = 1 << 20
+NEW = "new"
+ABANDONED_SECONDS = 3600.0
+"""A file that has been new for so long belongs to a writer that was killed."""
+
+MAP_BYTES = 1 << 20
+"""Smaller values are read: faster than a mapping's page faults, and before Python 3.13 a mapping keeps a descriptor."""
+
+TWO_HANDED_BYTES = 4 << 20
+"""From this size a value is digested while it is written."""
+
+SAMPLES_KEPT = 1000
+
+
+def open_values(home: str) -> ValueStore:
+    """The value store of a home by its path, for workers."""
+    return ValueStore(Home(Path(home)))
 
 
 class ValueStore:
@@ -40,8 +53,13 @@ class ValueStore:
 
     def __init__(self, home: Home | None = None) -> None:
         self._home = home or Home.find()
-        self._unsynced: set[Path] = set()
-        self._unsynced_lock = threading.Lock()
+        self._mappings = Mappings()
+        self._samples: dict[int, None] = {}
+        self._seen: set[str] = set()
+        self._unsynced: set[str] = set()
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._sweep()
 
     def put(self, parts: Sequence[bytes | memoryview]) -> str:
         """Stores the parts, in order; writes nothing when they are stored already.
@@ -54,77 +72,122 @@ class ValueStore:
         Raises:
             StoreError: it cannot be written.
         """
-        buffers = [memoryview(part).cast("B") for part in parts]
-        head = file_head([buffer.nbytes for buffer in buffers])
-        digest = digest_of(head, buffers)
-        path = self.path(digest)
-        if file_size(path) != len(head) + sum(padded(buffer.nbytes) for buffer in buffers):
-            self._write(path, head, buffers)
+        content = Content(parts)
+        digest = self._mappings.digest_of(content.parts)
+        if digest is None and content.size_bytes >= TWO_HANDED_BYTES and self._is_new(content):
+            with ThreadPoolExecutor(1, "flyte_nb digest") as other_hand:
+                digest = self._write(content, other_hand.submit(content.digest).result)
+        else:
+            digest = self._write_missing(content, digest or content.digest())
+        self.note_stored([digest])
         return digest
 
     def get(self, digest: str) -> list[memoryview]:
-        """The parts, each a writable copy-on-write view: writing to one never changes what is stored.
+        """The parts, each a writable view of this reader's own: writing to one never changes what is stored.
+
+        The memory of a large value is the file's, shared by all its readers; a page that one of them writes to becomes
+        that reader's own. It is given back with the last view.
 
         Raises:
             KeyError: when nothing is stored under the digest.
-            StoreError: the file is damaged.
+            StoreError: the file is damaged, or cannot be read.
         """
         path = self.path(digest)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size_bytes = os.fstat(fd).st_size
+                memory = mapped(fd) if size_bytes >= MAP_BYTES else None
+                content = read(fd, size_bytes) if memory is None else memoryview(memory)
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             raise KeyError(f"No value with digest {digest} in {self._home.values}") from None
-        try:
-            mapped = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_COPY))
-        except ValueError:
-            raise StoreError(f"The value {path} is damaged: it is empty") from None
-        finally:
-            os.close(fd)
-        return [mapped[start:end] for start, end in part_bounds(mapped, path)]
+        except OSError as error:
+            raise StoreError(f"The value {path} cannot be read: {error.strerror}") from error
+        bounds = part_bounds(content, path)
+        if memory is not None:
+            self._mappings.add(digest, memory, bounds)
+        return [content[start:end] for start, end in bounds]
 
     def path(self, digest: str) -> Path:
         """The file of a value."""
         return self._home.values / digest[:2] / digest
 
+    def is_intact(self, digest: str) -> bool:
+        """Whether the stored content still has its digest."""
+        try:
+            return Content(self.get(digest)).digest() == digest
+        except (KeyError, StoreError):
+            return False
+
     def sync(self) -> None:
         """Returns once every value put so far survives a power cut, except those that somebody deleted meanwhile.
 
         Raises:
-            StoreError: the disk refused.
+            StoreError: the disk refused; the OS may have dropped what it could not write, so nothing more is promised.
         """
-        with self._unsynced_lock:
-            paths, self._unsynced = self._unsynced, set()
-        try:
-            for path in paths:
-                with contextlib.suppress(FileNotFoundError):
-                    sync_path(path)
-            for folder in {path.parent for path in paths}:
-                with contextlib.suppress(FileNotFoundError):
-                    sync_folder(folder)
-        except OSError as error:
-            raise StoreError(f"A value in {self._home.values} could not be synced: {error.strerror}") from error
+        with self._sync_lock:
+            paths = [self.path(digest) for digest in self.take_fresh()]
+            try:
+                for path in paths:
+                    with contextlib.suppress(FileNotFoundError):
+                        sync_path(path)
+                for folder in {path.parent for path in paths}:
+                    with contextlib.suppress(FileNotFoundError):
+                        sync_folder(folder)
+            except OSError as error:
+                raise StoreError(f"A value in {self._home.values} could not be synced: {error.strerror}") from error
 
-    def is_intact(self, digest: str) -> bool:
-        """Whether the stored content still has its digest."""
-        try:
-            parts = self.get(digest)
-        except (KeyError, StoreError):
-            return False
-        return digest_of(file_head([part.nbytes for part in parts]), parts) == digest
+    def take_fresh(self) -> list[str]:
+        """The digests of values that were put and not synced; from now on to sync them is the caller's concern.
 
-    def _write(self, path: Path, head: bytes, buffers: list[memoryview]) -> None:
-        temporary = path.with_name(f".new-{uuid.uuid4().hex}")
+        A worker names them to its kernel, which notes them with `note_stored`.
+        """
+        with self._lock:
+            digests, self._unsynced = list(self._unsynced), set()
+        return digests
+
+    def note_stored(self, digests: Iterable[str]) -> None:
+        """These values are stored, by whatever process: the next `sync` includes those that were not synced yet."""
+        with self._lock:
+            fresh = [digest for digest in digests if digest not in self._seen]
+            self._seen.update(fresh)
+            self._unsynced.update(fresh)
+
+    def _is_new(self, content: Content) -> bool:
+        """Whether the content cannot be one that was put lately; only a guess when it can."""
+        sample = content.sample()
+        with self._lock:
+            is_new = sample not in self._samples
+            self._samples.pop(sample, None)
+            self._samples[sample] = None
+            if len(self._samples) > SAMPLES_KEPT:
+                del self._samples[next(iter(self._samples))]
+        return is_new
+
+    def _write_missing(self, content: Content, digest: str) -> str:
+        if file_size(self.path(digest)) != content.size_bytes:
+            self._write(content, lambda: digest)
+        return digest
+
+    def _write(self, content: Content, find_digest: Callable[[], str]) -> str:
+        """Writes a value's file; the digest is asked for when its name is needed."""
+        temporary = self._home.values / NEW / uuid.uuid4().hex
         try:
-            path.parent.mkdir(exist_ok=True)
+            temporary.parent.mkdir(exist_ok=True)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
             try:
-                offset = 0
-                for piece in pieces(head, buffers):
-                    write_at(fd, piece, offset)
-                    offset += len(piece)
+                content.write(fd)
             finally:
                 os.close(fd)
-            temporary.rename(path)
+            digest = find_digest()
+            path = self.path(digest)
+            if file_size(path) != content.size_bytes:
+                path.parent.mkdir(exist_ok=True)
+                temporary.rename(path)
+                with self._lock:
+                    self._seen.discard(digest)  # it was deleted, or is damaged: whatever was synced is not this file
         except OSError as error:
             raise StoreError(
                 f"A value cannot be written to {self._home.values}: {error.strerror}. {FULL_CURE}"
@@ -132,56 +195,12 @@ class ValueStore:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        with self._unsynced_lock:
-            self._unsynced.add(path)
+        return digest
 
-
-def file_head(sizes: Sequence[int]) -> bytes:
-    """What stands before the parts."""
-    head = MAGIC + struct.pack(f"<Q{len(sizes)}Q", len(sizes), *sizes)
-    return head.ljust(padded(len(head)), b"\0")
-
-
-def part_bounds(mapped: memoryview, path: Path) -> Iterator[tuple[int, int]]:
-    """Where each part starts and ends in a value's file."""
-    try:
-        (count,) = struct.unpack_from("<Q", mapped, len(MAGIC))
-        sizes = struct.unpack_from(f"<{count}Q", mapped, len(MAGIC) + 8)
-    except (struct.error, OverflowError, MemoryError):
-        raise StoreError(f"The value {path} is damaged: its head cannot be read") from None
-    start = padded(len(MAGIC) + 8 + 8 * count)
-    if mapped[: len(MAGIC)] != MAGIC or mapped.nbytes != start + sum(map(padded, sizes)):
-        raise StoreError(f"The value {path} is damaged: {mapped.nbytes} bytes do not fit its head")
-    for size in sizes:
-        yield start, start + size
-        start += padded(size)
-
-
-def digest_of(head: bytes, buffers: Sequence[memoryview]) -> str:
-    """The digest of a value: of its lengths and of its content."""
-    large = sum(buffer.nbytes for buffer in buffers) >= HASH_IN_THREADS_BYTES
-    hasher = blake3(head, max_threads=blake3.AUTO if large else 1)
-    for buffer in buffers:
-        hasher.update(buffer)
-    return hasher.hexdigest()
-
-
-def pieces(head: bytes, buffers: Sequence[memoryview]) -> Iterator[bytes | memoryview]:
-    """The content of a value's file, in order."""
-    yield head
-    for buffer in buffers:
-        yield buffer
-        yield PADDING[: padded(buffer.nbytes) - buffer.nbytes]
-
-
-def padded(size: int) -> int:
-    """The next multiple of the alignment."""
-    return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-
-
-def file_size(path: Path) -> int:
-    """The size of a file in bytes; -1 when there is none."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1
+    def _sweep(self) -> None:
+        """Deletes what writers that were killed have left behind."""
+        long_ago = time.time() - ABANDONED_SECONDS
+        with contextlib.suppress(OSError), os.scandir(self._home.values / NEW) as files:
+            for file in files:
+                if file.stat().st_mtime < long_ago:
+                    os.unlink(file)

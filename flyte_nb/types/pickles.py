@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import io
 import pickle
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-import cloudpickle
 from msgspec.msgpack import Ext
 
 from flyte_nb.types.base import BLOB, Blob, Blobs, Preview, TypeTransformerFailedError
+from flyte_nb.types.buffers import reduction_of
+from flyte_nb.types.classes import ValuePickler
 from flyte_nb.types.previews import preview_of_value
 from flyte_nb.types.trees import blob_leaf, leaf_content, pickle_leaf
 
@@ -26,6 +28,11 @@ __all__ = ["PickleTransformer", "pickled", "unpickled"]
 
 LARGE_PICKLE_BYTES = 64 * 1024
 """From this size a pickle lives in the value store."""
+
+RECEIVED_KEPT = 100
+
+_received: OrderedDict[bytes, Blob] = OrderedDict()
+"""Large values received lately, by the pickle beside their buffers: one that is passed on is settled and previewed."""
 
 SEARCH_LEVELS = 4
 SEARCH_OBJECTS = 200
@@ -51,12 +58,17 @@ def pickled(value: Any, blobs: Blobs, preview: Preview | None = None) -> Ext:
     try:
         head = _dump(value, buffers)
         raw = [buffer.raw() for buffer in buffers]
-        size_bytes = len(head) + sum(part.nbytes for part in raw)
-        if size_bytes < LARGE_PICKLE_BYTES:
+        if len(head) + sum(part.nbytes for part in raw) < LARGE_PICKLE_BYTES:
             return pickle_leaf(_dump(value, None) if raw else head, preview or preview_of_value(value))
+        received = _received.get(head)
+        if received is None and type(value).__module__.startswith("pandas") and len(head) < LARGE_PICKLE_BYTES:
+            head, raw = _settled(head, raw)
     except Exception as error:  # whatever a user's __reduce__ raises: the value cannot cross
         raise TypeTransformerFailedError(_unpicklable_message(value, error)) from error
     digest = blobs.put([head, *raw])
+    if received is not None and received.digest == digest:
+        preview = preview or received.preview
+    size_bytes = len(head) + sum(part.nbytes for part in raw)
     return blob_leaf(Blob(digest, size_bytes, "pickle5", preview or preview_of_value(value)))
 
 
@@ -69,6 +81,10 @@ def unpickled(leaf: Ext, blobs: Blobs) -> Any:
     """
     content = leaf_content(leaf)
     head, *buffers = blobs.get(content.digest) if leaf.code == BLOB else (content[0],)
+    if leaf.code == BLOB and len(head) < LARGE_PICKLE_BYTES:
+        _received[bytes(head)] = content
+        if len(_received) > RECEIVED_KEPT:
+            _received.popitem(last=False)
     try:
         return pickle.loads(head, buffers=buffers)
     except Exception as error:  # whatever a user's class raises while it is rebuilt
@@ -93,10 +109,12 @@ class PickleTransformer:
         return preview_of_value(value)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
+class _Pickler(ValuePickler):
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, _LOOP_BOUND):
             raise pickle.PicklingError(f"{type(obj).__name__} belongs to an event loop")
+        if (reduction := reduction_of(obj)) is not None:
+            return reduction
         return super().reducer_override(obj)
 
 
@@ -104,6 +122,17 @@ def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
     out = io.BytesIO()
     _Pickler(out, protocol=5, buffer_callback=None if buffers is None else buffers.append).dump(value)
     return out.getvalue()
+
+
+def _settled(head: bytes, raw: list[memoryview]) -> tuple[bytes, list[memoryview]]:
+    """The pickle as whoever receives the value will write it.
+
+    A pickle says which strings and dtypes are the very same object; pandas makes other ones while it reads. So a frame
+    that was received would have another digest than its original, and would be stored once more.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    head = _dump(pickle.loads(head, buffers=raw), buffers)
+    return head, [buffer.raw() for buffer in buffers]
 
 
 def _unpicklable_message(value: Any, error: BaseException) -> str:

@@ -54,8 +54,8 @@ def _pandas_preview(value: Any) -> Preview:
         head = value.iloc[:ROWS]
         rows = [[_cell(cell)] for cell in head.tolist()]
         return _frame("Series", [[str(value.name or ""), str(value.dtype)]], rows, (len(value), 1))
-    columns = [[str(name), str(kind)] for name, kind in zip(value.columns[:COLUMNS], value.dtypes, strict=False)]
     head = value.iloc[:ROWS, :COLUMNS]
+    columns = [[str(name), str(kind)] for name, kind in zip(head.columns, head.dtypes, strict=True)]
     rows = [[_cell(cell) for cell in row] for row in head.itertuples(index=False, name=None)]
     return _frame("DataFrame", columns, rows, value.shape)
 
@@ -76,7 +76,8 @@ def _arrow_preview(value: Any) -> Preview:
 
 def _array_preview(value: Any) -> Preview:
     shape, dtype = [int(size) for size in value.shape], str(value.dtype)
-    first = value.reshape(-1)[:ARRAY_HEAD].tolist()
+    flat = value.flat if hasattr(value, "flat") else value.reshape(-1)  # numpy's reshape copies what is transposed
+    first = flat[:ARRAY_HEAD].tolist()
     size = 1
     for length in shape:
         size *= length

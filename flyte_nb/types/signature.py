@@ -2,6 +2,7 @@
 
     encode_inputs(args, kwargs)  -> payload, the callee's own arguments
     encode_outputs(result)       -> payload, the caller's own result
+    pack_inputs / pack_outputs   -> the payload alone, for a callee or caller in another process
     decode_inputs / decode_outputs(payload) -> values, at any time later, in any process
 
 A payload is the msgpack list of the values in the order of the interface. A call whose values are all scalars of
@@ -13,7 +14,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,10 @@ from flyte_nb.types.scalars import ScalarTransformer
 from flyte_nb.types.trees import identity_of, pack
 
 if TYPE_CHECKING:
+    from flyte_nb.authoring.task import TaskTemplate
     from flyte_nb.models import NativeInterface
 
-__all__ = ["Signature"]
+__all__ = ["Signature", "signature_of"]
 
 logger = logging.getLogger("flyte")
 
@@ -98,15 +100,23 @@ class Signature:
         values = args if not kwargs and len(args) == len(self.input_names) else self._bind(args, kwargs)
         if tuple(map(type, values)) == self._input_scalars:
             return pack_values(values, blobs), dict(zip(self.input_names, values, strict=True))
-        trees, copies = [], {}
-        for (name, transformer), value in zip(self._inputs.items(), values, strict=True):
-            try:
-                tree = transformer.encode(value, blobs)
-            except TypeError as error:
-                raise self._input_error(name, value, error) from error
-            trees.append(tree)
-            copies[name] = self._decode(name, transformer, tree, blobs)
+        trees = self._input_trees(values, blobs)
+        copies = self._decoded(self._inputs, trees, blobs)
         return pack_values(trees, blobs), copies
+
+    def pack_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], blobs: Blobs) -> bytes:
+        """Binds a call and encodes it for a callee elsewhere, which decodes its arguments itself.
+
+        Returns:
+            The payload.
+
+        Raises:
+            ValueError, TypeError: as `encode_inputs`.
+        """
+        values = args if not kwargs and len(args) == len(self.input_names) else self._bind(args, kwargs)
+        if tuple(map(type, values)) == self._input_scalars:
+            return pack_values(values, blobs)
+        return pack_values(self._input_trees(values, blobs), blobs)
 
     def encode_outputs(self, result: Any, blobs: Blobs) -> tuple[bytes, Any]:
         """Encodes what a task returned.
@@ -123,33 +133,37 @@ class Signature:
         if not self.output_names:
             self._check_nothing(result)
             return NO_OUTPUTS, None
-        trees, copies = [], []
-        for (name, transformer), value in zip(self._outputs.items(), self._split(result), strict=True):
-            try:
-                tree = transformer.encode(value, blobs)
-            except TypeTransformerFailedError as error:
-                raise RuntimeDataValidationError(name, f"{error}{_unawaited(value)}", self.task_name) from error
-            trees.append(tree)
-            copies.append(self._decode(name, transformer, tree, blobs))
-        return pack_values(trees, blobs), self.outputs_as_result(tuple(copies))
+        trees = self._output_trees(result, blobs)
+        copies = tuple(self._decoded(self._outputs, trees, blobs).values())
+        return pack_values(trees, blobs), self.outputs_as_result(copies)
+
+    def pack_outputs(self, result: Any, blobs: Blobs) -> bytes:
+        """Encodes what a task returned for a caller elsewhere, which decodes it itself.
+
+        Returns:
+            The payload.
+
+        Raises:
+            RuntimeDataValidationError, AssertionError: as `encode_outputs`.
+        """
+        if type(result) is self._output_scalar:
+            return pack_values((result,), blobs)
+        if not self.output_names:
+            self._check_nothing(result)
+            return NO_OUTPUTS
+        return pack_values(self._output_trees(result, blobs), blobs)
 
     def decode_inputs(self, payload: bytes, blobs: Blobs) -> dict[str, Any]:
         """The arguments of a recorded call, by name."""
         trees = self._unpack(payload, len(self._inputs), "inputs", blobs)
-        return {
-            name: self._decode(name, transformer, tree, blobs)
-            for (name, transformer), tree in zip(self._inputs.items(), trees, strict=True)
-        }
+        return self._decoded(self._inputs, trees, blobs)
 
     def decode_outputs(self, payload: bytes, blobs: Blobs) -> tuple[Any, ...]:
         """The recorded outputs in the order of the interface; `(None,)` of a task that returns nothing, as in Flyte."""
         if not self._outputs:
             return (None,)
         trees = self._unpack(payload, len(self._outputs), "outputs", blobs)
-        return tuple(
-            self._decode(name, transformer, tree, blobs)
-            for (name, transformer), tree in zip(self._outputs.items(), trees, strict=True)
-        )
+        return tuple(self._decoded(self._outputs, trees, blobs).values())
 
     def outputs_as_result(self, values: tuple[Any, ...]) -> Any:
         """What the caller receives: None, the one value, or a tuple (with names where the outputs have them)."""
@@ -168,6 +182,24 @@ class Signature:
             return payload
         positions = frozenset(at for at, name in enumerate(self.input_names) if name in ignored)
         return identity_of(payload, positions)
+
+    def _input_trees(self, values: Sequence[Any], blobs: Blobs) -> list[Any]:
+        trees = []
+        for (name, transformer), value in zip(self._inputs.items(), values, strict=True):
+            try:
+                trees.append(transformer.encode(value, blobs))
+            except TypeError as error:
+                raise self._input_error(name, value, error) from error
+        return trees
+
+    def _output_trees(self, result: Any, blobs: Blobs) -> list[Any]:
+        trees = []
+        for (name, transformer), value in zip(self._outputs.items(), self._split(result), strict=True):
+            try:
+                trees.append(transformer.encode(value, blobs))
+            except TypeTransformerFailedError as error:
+                raise RuntimeDataValidationError(name, f"{error}{_unawaited(value)}", self.task_name) from error
+        return trees
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         names = self.input_names
@@ -220,14 +252,17 @@ class Signature:
                 self.task_name,
             )
 
-    def _decode(self, name: str, transformer: Transformer, tree: Any, blobs: Blobs) -> Any:
-        try:
-            return transformer.decode(tree, blobs)
-        except TypeError as error:
-            declared = self._input_types.get(name, self._output_types.get(name))
-            raise TypeTransformerFailedError(
-                f"Error converting input '{name}':\nExpected Python type: {declared}\nException: {error}"
-            ) from error
+    def _decoded(self, transformers: Mapping[str, Transformer], trees: list[Any], blobs: Blobs) -> dict[str, Any]:
+        values = {}
+        for (name, transformer), tree in zip(transformers.items(), trees, strict=True):
+            try:
+                values[name] = transformer.decode(tree, blobs)
+            except TypeError as error:
+                declared = self._input_types.get(name, self._output_types.get(name))
+                raise TypeTransformerFailedError(
+                    f"Error converting input '{name}':\nExpected Python type: {declared}\nException: {error}"
+                ) from error
+        return values
 
     def _input_error(self, name: str, value: Any, error: TypeError) -> TypeError:
         declared = self._input_types[name]
@@ -258,6 +293,15 @@ class Signature:
                     name,
                     transformer.type_name,
                 )
+
+
+def signature_of(template: TaskTemplate[Any, Any]) -> Signature:
+    """The compiled signature of a task, kept on the template."""
+    compiled: Signature | None = template.__dict__.get("_compiled")
+    if compiled is None:
+        compiled = Signature.compile(template.native_interface, template.name)
+        vars(template)["_compiled"] = compiled
+    return compiled
 
 
 def _unawaited(value: Any) -> str:

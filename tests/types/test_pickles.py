@@ -18,6 +18,7 @@ from msgspec.msgpack import Ext
 from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import BLOB, PICKLE
 from flyte_nb.types.blobs import MemoryBlobs
+from flyte_nb.types.pickles import LARGE_PICKLE_BYTES, RECEIVED_KEPT, _received, pickled, unpickled
 from flyte_nb.types.registry import transformer_for
 from flyte_nb.types.trees import leaf_content
 
@@ -123,3 +124,16 @@ def test_a_generator_is_refused(crossed: Crossed) -> None:
 def test_a_function_crosses(crossed: Crossed) -> None:
     factor = 3
     assert crossed(Any, lambda x: x * factor)(2) == 6
+
+
+def test_what_is_remembered_of_received_values_is_bounded(blobs: MemoryBlobs) -> None:
+    for extra in range(RECEIVED_KEPT + 20):
+        unpickled(pickled(np.zeros(LARGE_PICKLE_BYTES + extra, dtype=np.uint8), blobs), blobs)
+    assert len(_received) == RECEIVED_KEPT
+
+
+def test_a_value_with_the_pickle_of_another_has_its_own_preview(blobs: MemoryBlobs) -> None:
+    for number in (1.0, 2.0):
+        leaf = pickled(np.full(20_000, number), blobs)
+        unpickled(leaf, blobs)
+        assert leaf_content(leaf).preview["head"].startswith(f"{number:g}, ")

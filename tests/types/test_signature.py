@@ -208,3 +208,33 @@ def test_a_large_text_or_list_is_put_into_the_value_store_and_comes_back(
     assert signature.decode_outputs(outputs, blobs) == (text,)
     again, _ = signature.encode_inputs((text, numbers), {}, blobs)
     assert signature.identity(again) == signature.identity(payload)
+
+
+@pytest.mark.parametrize(("task", "given"), [(add, (1, 5)), (lists, ([1], {"a": [2]})), (plain, (Plain(3), 4))])
+def test_what_is_packed_for_another_process_is_what_would_be_encoded_here(
+    signature_of: Compile, blobs: MemoryBlobs, task: Callable[..., Any], given: tuple[Any, ...]
+) -> None:
+    signature = signature_of(task)
+    assert signature.pack_inputs(given, {}, blobs) == signature.encode_inputs(given, {}, blobs)[0]
+    named = dict(zip(signature.input_names, given, strict=True))
+    assert signature.pack_inputs((), named, blobs) == signature.encode_inputs((), named, blobs)[0]
+
+
+@pytest.mark.parametrize(("task", "result"), [(add, 3), (nothing, None), (two, (1, "x")), (lists, [1, 2])])
+def test_outputs_are_packed_as_they_would_be_encoded(
+    signature_of: Compile, blobs: MemoryBlobs, task: Callable[..., Any], result: Any
+) -> None:
+    signature = signature_of(task)
+    assert signature.pack_outputs(result, blobs) == signature.encode_outputs(result, blobs)[0]
+
+
+def test_packing_refuses_what_encoding_refuses(signature_of: Compile, blobs: MemoryBlobs) -> None:
+    signature = signature_of(add)
+    with pytest.raises(ValueError, match="Missing required inputs: a"):
+        signature.pack_inputs((), {}, blobs)
+    with pytest.raises(TypeError, match="Type conversion failed for variable 'a'"):
+        signature.pack_inputs(("x",), {}, blobs)
+    with pytest.raises(RuntimeDataValidationError):
+        signature.pack_outputs("x", blobs)
+    with pytest.raises(RuntimeDataValidationError):
+        signature_of(nothing).pack_outputs(1, blobs)

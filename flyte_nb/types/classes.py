@@ -1,0 +1,83 @@
+"""Classes that pickle by value, as those of a notebook's cells do, and stay the same class in every process.
+
+A class is named by its tracker id: a process that has the class of that id uses its own, as it stands, and fills only
+one that it did not have. (cloudpickle fills a class anew each time, with copies of its methods: whoever decodes an
+instance would then have its own class changed under it.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+from cloudpickle import cloudpickle as trackers
+
+__all__ = ["ValuePickler", "class_of_id", "fill_class", "id_of_class"]
+
+SENTINELS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
+"""Objects of `dataclasses` that are what they are by identity."""
+
+_names_of_sentinels = {id(getattr(dataclasses, name)): name for name in SENTINELS if hasattr(dataclasses, name)}
+_whole: weakref.WeakSet[type] = weakref.WeakSet()
+"""Classes by value that have all that belongs to them."""
+
+
+class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
+    """cloudpickle, with classes that keep their identity and their state."""
+
+    @classmethod
+    def dumps(cls, value: Any, *arguments: Any) -> bytes:
+        """The pickle of a value, by a pickler that is made of the further arguments."""
+        out = io.BytesIO()
+        cls(out, *arguments).dump(value)
+        return out.getvalue()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type):
+            return kept(super().reducer_override(obj))
+        if id(obj) in _names_of_sentinels:
+            return _names_of_sentinels[id(obj)]
+        if type(obj) is functools.cached_property:  # before Python 3.12 it holds a lock
+            return functools.cached_property, (obj.func,), {"attrname": obj.attrname, "__doc__": obj.__doc__}
+        return super().reducer_override(obj)
+
+
+def kept(reduced: Any) -> Any:
+    """The reduction of a class, made so that a class which is known is left alone."""
+    if not isinstance(reduced, tuple) or len(reduced) != 6:  # by reference, or built in
+        return reduced
+    make, arguments, state, *_ = reduced
+    _whole.add(trackers._DYNAMIC_CLASS_TRACKER_BY_ID[arguments[-2]])
+    return _known_or_made, (make, arguments), state, None, None, _filled_once
+
+
+def class_of_id(tracker_id: str) -> type | None:
+    """The class of a tracker id, None when this process does not have it."""
+    known: type | None = trackers._DYNAMIC_CLASS_TRACKER_BY_ID.get(tracker_id)
+    return known
+
+
+def id_of_class(cls: type) -> str:
+    """The tracker id of a class."""
+    tracker_id: str = trackers._get_or_create_tracker_id(cls)
+    return tracker_id
+
+
+def fill_class(cls: type, state: Any) -> None:
+    """Gives a class all that belongs to it, whatever it has."""
+    _whole.add(cls)
+    trackers._class_setstate(cls, state)
+
+
+def _known_or_made(make: Callable[..., type], arguments: tuple[Any, ...]) -> type:
+    return class_of_id(arguments[-2]) or make(*arguments)
+
+
+def _filled_once(cls: type, state: Any) -> None:
+    if cls not in _whole:
+        fill_class(cls, state)
