@@ -1,0 +1,38 @@
+"""What `flyte.ctx()` shows, made of the facts of an attempt: the same in the kernel and in a worker."""
+
+from __future__ import annotations
+
+import os
+
+from flyte_nb.executors.frames import Facts
+from flyte_nb.models import ActionID, CheckpointPaths, RawDataPath, TaskContext
+from flyte_nb.report import Report
+
+__all__ = ["make_task_context"]
+
+VERSION = ""
+"""What Flyte shows as the version of code that was not deployed."""
+
+
+def make_task_context(facts: Facts, report: Report) -> TaskContext:
+    """The context of an attempt, outside any group."""
+    os.makedirs(facts.raw_data_path, exist_ok=True)
+    checkpoints = os.path.join(facts.raw_data_path, "checkpoints", facts.action)
+    identity = ActionID(name=facts.action, run_name=facts.run)
+    return TaskContext(
+        action=identity,
+        task_action=identity,
+        version=VERSION,
+        raw_data_path=RawDataPath(path=facts.raw_data_path),
+        output_path=os.path.join(facts.run_base_dir, facts.action),
+        run_base_dir=facts.run_base_dir,
+        report=report,
+        checkpoint_paths=CheckpointPaths(
+            os.path.join(checkpoints, str(facts.attempt - 1)), os.path.join(checkpoints, str(facts.attempt))
+        ),
+        mode="local",
+        interactive_mode=False,
+        disable_run_cache=facts.disable_run_cache,
+        run_start_time=facts.run_start_time,
+        attempt_number=facts.attempt - 1,
+    )
