@@ -15,19 +15,21 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, Protocol, TextIO
 
 from flyte_nb.authoring.context import current_scope
+from flyte_nb.executors.log_files import CONTINUED, append_to_log_file, continued_in
 
-__all__ = ["LOG_LIMIT_BYTES", "Output", "install"]
+__all__ = ["LOG_LIMIT_BYTES", "Mask", "Output", "install"]
 
 LOG_LIMIT_BYTES = 10_000_000
-"""Text recorded per attempt; what comes after is counted and dropped."""
+"""Text of one attempt that is recorded with its run; what comes after goes on in a file of the run."""
 SHOWN_LIMIT_BYTES = 200_000
 """Text of one attempt that is passed on to a notebook's cell; all of it stands in the log."""
 BATCH_BYTES = 8192
 LINE_LIMIT_CHARACTERS = 100_000
-"""A line that grows beyond this is cut: to gather it piece by piece would take quadratic time."""
+"""A line that grows beyond this is cut."""
 
 show_all = True
 """False in a notebook, where a cell that shows megabytes freezes the page; set by the notebook room."""
@@ -37,21 +39,75 @@ _showing = threading.local()
 that the text meets our own patch once more; it is not new output."""
 
 
+class Mask(Protocol):
+    """Takes the values of secrets out of text; see `flyte_nb.engine.masking`."""
+
+    active: bool
+    """Whether there are any."""
+    overlap: int
+    """Of a text that is cut for its length, so many characters are kept back."""
+
+    def mask(self, text: str) -> str:
+        """The text without them."""
+
+
+class Record(Protocol):
+    """Takes what an attempt printed."""
+
+    def __call__(self, stream: str, text: str, at_ns: int, in_file: bool) -> None:
+        """Takes whole lines, or a display.
+
+        Args:
+            at_ns: when the first was printed.
+            in_file: they stand in a file: they are shown while the run is live, not recorded.
+        """
+
+
+class Line:
+    """What was printed to one stream since its last whole line."""
+
+    __slots__ = ("characters", "is_cut", "kept", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        """What waits for the end of the line, or a carriage return."""
+        self.characters = 0
+        self.kept = ""
+        """What the next carriage return overwrites."""
+        self.is_cut = False
+        """Its beginning was recorded because it grew too long."""
+
+
 class Output:
     """The output of one attempt, on its way to the log and to the cell.
 
     Args:
-        record: takes (stream, text of whole lines, when the first was printed in ns); called on the thread that
-            printed, or by `flush`.
+        record: called on the thread that printed, or by `flush`.
+        rest: the file for what is too much for the journal.
+        mask: takes the values of secrets out of what is recorded and shown.
     """
 
-    __slots__ = ("_lines", "_lock", "_partial", "_pending", "_record", "_recorded", "_shown", "_unshown", "closed")
+    __slots__ = (
+        "_begun",
+        "_lines",
+        "_lock",
+        "_mask",
+        "_pending",
+        "_record",
+        "_recorded",
+        "_rest",
+        "_rest_is_lost",
+        "_shown",
+        "closed",
+    )
 
-    def __init__(self, record: Callable[[str, str, int], None]) -> None:
+    def __init__(self, record: Record, rest: Path, mask: Mask | None = None) -> None:
         self._record = record
+        self._rest = rest
+        self._rest_is_lost = False
+        self._mask = mask
         self._lock = threading.Lock()
-        self._partial: dict[str, str] = {}  # per stream: the line that has not ended yet
-        self._unshown: dict[str, str] = {}  # per stream: what waits for the end of its line, or a carriage return
+        self._begun: dict[str, Line] = {}  # by stream
         self._lines: list[str] = []
         self._pending: tuple[str, int, int] = ("", 0, 0)  # of the lines gathered: stream, characters, since when
         self._recorded = 0
@@ -63,26 +119,20 @@ class Output:
         with self._lock:
             if self.closed:
                 return
-            ended, newline, rest = (self._partial.get(stream, "") + text).rpartition("\n")
-            self._partial[stream] = rest[rest.rstrip("\r").rfind("\r") + 1 :] if "\r" in rest else rest
-            if newline:
-                self._add(stream, ended)
-            if len(self._partial[stream]) > LINE_LIMIT_CHARACTERS:
-                self._add(stream, self._partial.pop(stream))
-            unshown = self._unshown.get(stream, "") + text
-            cut = max(unshown.rfind("\n"), unshown.rfind("\r")) + 1
-            if len(unshown) - cut > LINE_LIMIT_CHARACTERS:
-                cut = len(unshown)
-            self._unshown[stream] = unshown[cut:]
-            if cut:
-                self._show(unshown[:cut], show)
+            line = self._begun.get(stream)
+            if line is None:
+                line = self._begun[stream] = Line()
+            line.pieces.append(text)
+            line.characters += len(text)
+            if "\n" in text or "\r" in text or line.characters > LINE_LIMIT_CHARACTERS:
+                self._take(stream, line, show)
 
     def display(self, bundle: str) -> None:
         """Records a rich display, a MIME bundle as JSON; the front end shows the original."""
         with self._lock:
             if not self.closed:
                 self._flush()
-                self._keep("display", bundle, time.time_ns())
+                self._keep("display", self._masked(bundle), time.time_ns())
 
     def flush(self) -> None:
         """Records the lines gathered so far."""
@@ -94,15 +144,37 @@ class Output:
         with self._lock:
             if self.closed:
                 return
-            for stream, rest in self._partial.items():
-                if rest:
-                    self._add(stream, rest)
-            if show is not None:
-                for stream, rest in self._unshown.items():
-                    if rest:
-                        self._show(rest, partial(show, stream))
+            for stream, line in self._begun.items():
+                self._take(stream, line, partial(show, stream) if show is not None else None, is_last=True)
             self._flush()
             self.closed = True
+
+    def _take(self, stream: str, line: Line, show: Callable[[str], Any] | None, is_last: bool = False) -> None:
+        """Records and shows what waits, up to the last end of a line or carriage return."""
+        text = self._masked("".join(line.pieces))
+        cut = len(text) if is_last else max(text.rfind("\n"), text.rfind("\r")) + 1
+        if len(text) - cut > LINE_LIMIT_CHARACTERS:
+            cut = len(text) - self._overlap
+        line.pieces = [text[cut:]] if cut < len(text) else []
+        line.characters = len(text) - cut
+        ended, newline, rest = (line.kept + text[:cut]).rpartition("\n")
+        if newline:
+            if not line.is_cut or ended:
+                self._add(stream, ended.removeprefix("\n") if line.is_cut else ended)
+            line.is_cut = False
+        line.kept = rest[rest.rstrip("\r").rfind("\r") + 1 :] if "\r" in rest else rest
+        if line.kept and (is_last or len(line.kept) > LINE_LIMIT_CHARACTERS - self._overlap):
+            self._add(stream, line.kept)
+            line.kept, line.is_cut = "", True
+        if show is not None and cut:
+            self._show(text[:cut], show)
+
+    @property
+    def _overlap(self) -> int:
+        return self._mask.overlap if self._mask is not None else 0
+
+    def _masked(self, text: str) -> str:
+        return self._mask.mask(text) if self._mask is not None and self._mask.active else text
 
     def _show(self, text: str, show: Callable[[str], Any]) -> None:
         _showing.now = True
@@ -145,15 +217,23 @@ class Output:
             self._keep(stream, text, began_ns)
 
     def _keep(self, stream: str, text: str, at_ns: int) -> None:
-        if self._recorded > LOG_LIMIT_BYTES:
-            return
+        """Records text, or appends it to the file once the journal holds enough of this attempt."""
+        is_full = self._recorded > LOG_LIMIT_BYTES
         self._recorded += len(text)
-        if self._recorded > LOG_LIMIT_BYTES:
-            stream, text = (
-                "stderr",
-                f"... the log of this action is full ({LOG_LIMIT_BYTES // 1_000_000} MB): the rest is dropped",
-            )
-        self._record(stream, text, at_ns)
+        if self._recorded <= LOG_LIMIT_BYTES:
+            self._record(stream, text, at_ns, False)
+            return
+        if not is_full:
+            self._record(CONTINUED, continued_in(self._rest), at_ns, False)
+        self._record(stream, text, at_ns, True)
+        if self._rest_is_lost:
+            return
+        try:
+            append_to_log_file(self._rest, text)
+        except OSError as error:
+            self._rest_is_lost = True
+            reason = f"... and what comes after is lost: {error.strerror or error}"
+            self._record("stderr", reason, time.time_ns(), False)
 
 
 def install() -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.remote.source import source
 
 env = flyte.TaskEnvironment("out")
 
@@ -96,12 +97,25 @@ def test_logging_is_captured_from_a_handler_that_holds_the_stream() -> None:
     assert "from mine" in text
 
 
-def test_output_beyond_the_limit_is_dropped_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_beyond_the_limit_is_read_on_from_a_file_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     run = flyte.run(floods, 12)
     recorded = str(run.logs())
     assert 9_000_000 < len(recorded) < 11_000_000
-    assert "the rest is dropped" in recorded
+    assert "the log goes on in" in recorded
     assert len(capsys.readouterr().out) == 12_000_000
+    assert [len(line) for line in run.get_logs()] == [999_999] * 12
+    run.show_logs(max_lines=1)
+    assert len(capsys.readouterr().out) == 1_000_000
+
+
+def test_the_last_lines_of_much_output_are_shown_while_the_run_is_in_memory() -> None:
+    run = flyte.run(floods, 12)
+    live = source.live(run.name)
+    assert live is not None
+    action = live.root
+    assert action.tail is not None
+    assert len(action.tail[-1][2]) == 999_999
+    assert action.line_count == 13
 
 
 def test_output_outside_a_run_is_untouched(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,26 +1,49 @@
-"""The output of one attempt: whole lines, in order, up to a limit, and nothing once it is closed."""
+"""The output of one attempt: whole lines, in order, the rest of much in a file, and nothing once it is closed."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.executors import capture
-from flyte_nb.executors.capture import BATCH_BYTES, LOG_LIMIT_BYTES, SHOWN_LIMIT_BYTES, Output
+from flyte_nb.executors import capture, log_files
+from flyte_nb.executors.capture import BATCH_BYTES, LINE_LIMIT_CHARACTERS, LOG_LIMIT_BYTES, SHOWN_LIMIT_BYTES, Output
+from flyte_nb.executors.log_files import CONTINUED, continued_in, lines_of_log_file
+
+NOWHERE = Path("never-written")
+MEGABYTE_LINE = "x" * 999_999 + "\n"
+
+
+class SecretMask:
+    """Masks one word."""
+
+    active = True
+    overlap = len("secret") - 1
+
+    def mask(self, text: str) -> str:
+        return text.replace("secret", "***")
 
 
 class Kept:
     """An output, what it records and what it shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Path = NOWHERE, mask: SecretMask | None = None) -> None:
         self.recorded: list[tuple[str, str]] = []
+        self.in_file: list[str] = []
         self.shown: list[str] = []
-        self.output = Output(lambda stream, text, at_ns: self.recorded.append((stream, text)))
+        self.output = Output(self.record, rest, mask)
+
+    def record(self, stream: str, text: str, at_ns: int, in_file: bool) -> None:
+        if in_file:
+            self.in_file.append(text)
+        else:
+            self.recorded.append((stream, text))
 
     def write(self, text: str, stream: str = "stdout") -> None:
         self.output.write(stream, text, self.shown.append)
@@ -114,14 +137,52 @@ def test_a_display_stands_between_the_lines_around_it(kept: Kept) -> None:
     assert kept.recorded == [("stdout", "before"), ("display", '{"text/plain": "x"}'), ("stdout", "after")]
 
 
-def test_beyond_the_limit_one_word_is_recorded_and_the_rest_is_dropped(kept: Kept) -> None:
-    for _ in range(LOG_LIMIT_BYTES // 1_000_000 + 3):
-        kept.write("x" * 999_999 + "\n")
-    assert sum(len(text) for stream, text in kept.recorded if stream == "stdout") <= LOG_LIMIT_BYTES
-    assert [text for stream, text in kept.recorded if stream == "stderr"] == [
-        "... the log of this action is full (10 MB): the rest is dropped"
-    ]
-    assert len("".join(kept.shown)) == 1_000_000 * (LOG_LIMIT_BYTES // 1_000_000 + 3)
+def flood(kept: Kept) -> int:
+    """Writes more than is recorded; returns how many lines."""
+    lines = LOG_LIMIT_BYTES // 1_000_000 + 3
+    for _ in range(lines):
+        kept.write(MEGABYTE_LINE)
+    kept.output.flush()
+    return lines
+
+
+def test_beyond_the_limit_the_log_goes_on_in_a_file_that_one_entry_names(tmp_path: Path) -> None:
+    rest = tmp_path / "logs" / "a0-1.log"
+    kept = Kept(rest)
+    lines = flood(kept)
+    recorded = [text for stream, text in kept.recorded if stream == "stdout"]
+    assert sum(map(len, recorded)) <= LOG_LIMIT_BYTES
+    [named] = [text for stream, text in kept.recorded if stream == CONTINUED]
+    assert named == continued_in(rest)
+    in_file = list(lines_of_log_file(named))
+    assert kept.in_file == in_file
+    assert "\n".join([*recorded, *in_file, ""]) == MEGABYTE_LINE * lines == "".join(kept.shown)
+
+
+def test_a_log_file_that_was_deleted_is_missed_in_one_line(tmp_path: Path) -> None:
+    [line] = lines_of_log_file(continued_in(tmp_path / "gone.log"))
+    assert line == f"... {tmp_path / 'gone.log'} cannot be read: No such file or directory"
+
+
+def test_undecodable_text_stands_in_the_file_with_a_question_mark(tmp_path: Path) -> None:
+    log_files.append_to_log_file(tmp_path / "log", "\udce4 undecodable")
+    assert list(lines_of_log_file(continued_in(tmp_path / "log"))) == ["? undecodable"]
+
+
+@pytest.mark.parametrize("cause", ["the folder is a file", "the disk is all but full"])
+def test_where_the_file_cannot_be_written_one_notice_says_that_the_rest_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    if cause == "the folder is a file":
+        (tmp_path / "logs").write_text("in the way")
+    else:
+        monkeypatch.setattr(log_files, "KEPT_FREE_BYTES", 10**18)
+    kept = Kept(tmp_path / "logs" / "a0-1.log")
+    lines = flood(kept)
+    notices = [text for stream, text in kept.recorded if stream == "stderr"]
+    assert len(notices) == 1
+    assert notices[0].startswith("... and what comes after is lost: ")
+    assert "".join(kept.shown) == MEGABYTE_LINE * lines
 
 
 def test_a_notebook_shows_the_beginning_of_much_output(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +204,41 @@ def test_however_text_is_cut_each_stream_keeps_its_lines(writes: list[tuple[str,
         whole = "".join(text for to, text in writes if to == stream)
         recorded = [line for to, text in kept.recorded if to == stream for line in text.split("\n")]
         assert recorded == (whole.removesuffix("\n").split("\n") if whole else [])
+
+
+def cut_at(text: str, places: list[int]) -> list[str]:
+    bounds = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in pairwise(bounds)]
+
+
+@given(st.lists(st.integers(0, 1000), max_size=8))
+def test_a_secret_is_masked_however_its_writes_are_cut(places: list[int]) -> None:
+    kept = Kept(mask=SecretMask())
+    text = "one secret\n50%: secret\r100%: secret\nsecret"
+    for piece in cut_at(text, places):
+        kept.write(piece)
+    kept.output.close(show=lambda stream, rest: kept.shown.append(rest))
+    assert "\n".join(line for _, line in kept.recorded) == "one ***\n100%: ***\n***"
+    assert "".join(kept.shown) == text.replace("secret", "***")
+
+
+@given(st.integers(-10, 10))
+def test_a_secret_is_masked_where_a_long_line_is_cut(offset: int) -> None:
+    kept = Kept(mask=SecretMask())
+    kept.write("x" * (LINE_LIMIT_CHARACTERS + offset) + "secret")
+    kept.write("y" * LINE_LIMIT_CHARACTERS)
+    kept.write("y" * LINE_LIMIT_CHARACTERS + "\n")
+    kept.output.close()
+    recorded = "".join(line for _, line in kept.recorded)
+    assert "***" in recorded
+    assert "sec" not in recorded
+    assert "sec" not in "".join(kept.shown)
+
+
+def test_a_secret_in_a_display_is_masked() -> None:
+    kept = Kept(mask=SecretMask())
+    kept.output.display('{"text/plain": "my secret"}')
+    assert kept.recorded == [("display", '{"text/plain": "my ***"}')]
 
 
 def test_patching_twice_is_patching_once(monkeypatch: pytest.MonkeyPatch) -> None:
