@@ -8,14 +8,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyte_nb.engine.masking import MASKED_NOTE, OPEN_NOTE
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import ErrorRecord, LogWritten, ReportWritten
 from flyte_nb.store.rows import ActionRow, AttemptRow
 
 if TYPE_CHECKING:
+    from flyte_nb.engine.deadlines import Bounds
+    from flyte_nb.engine.places import Place
     from flyte_nb.engine.plans import Plan
+    from flyte_nb.engine.standing import Standing
     from flyte_nb.engine.state import RunState
     from flyte_nb.models import TaskContext
 
@@ -28,17 +33,20 @@ class Action:
     """A node of the run's tree. The fields are those of `ActionRow`, and what the engine needs beside them."""
 
     __slots__ = (
+        "abort_reason",
         "asyncio_task",
         "attempt",
         "attempts",
+        "bounds",
         "children",
         "depth",
         "ended_ns",
         "error",
         "group",
-        "holds_place",
         "index",
+        "initializing_ns",
         "inputs",
+        "is_masked",
         "kind",
         "line_count",
         "name",
@@ -47,6 +55,7 @@ class Action:
         "parent",
         "parent_action",
         "phase",
+        "place",
         "position",
         "queued_ns",
         "report",
@@ -88,12 +97,16 @@ class Action:
         self.inputs = inputs
         self.queued_ns = queued_ns
         self.phase = "queued"
+        self.initializing_ns: int | None = None
+        """When its process began to start, where it has one of its own or waits for one."""
         self.started_ns: int | None = None
         self.ended_ns: int | None = None
         self.attempt = 1
         self.error: ErrorRecord | None = None
         self.source = ""
         self.note = ""
+        self.is_masked = False
+        """Its record lacks values of secrets: the result is no other's."""
         self.outputs: bytes | None = None
         self.trace_inputs: list[tuple[str, str]] | None = None
         self.where = ""
@@ -101,6 +114,8 @@ class Action:
         self.children: set[Action] | None = None
         """Child actions that have not ended."""
         self.asyncio_task: asyncio.Task[Any] | None = None
+        self.abort_reason = ""
+        """Why it is being aborted while its parent goes on, or empty."""
         self.attempts: list[AttemptRow] | None = None
         """Attempts before the present one."""
         self.tail: list[tuple[int, str, str]] | None = None
@@ -108,8 +123,10 @@ class Action:
         self.line_count = 0
         """Lines of output in all."""
         self.report: str | None = None
-        self.holds_place = False
-        """Where places are limited: whether this action's code may run."""
+        self.bounds: Bounds | None = None
+        """Where its time is bounded: until when."""
+        self.place: Place | None = None
+        """Where the run limits how many actions are at work: this one's place."""
 
     def cancel_children(self) -> None:
         """Cancels the children that run in asyncio tasks of their own. On the engine loop."""
@@ -117,6 +134,23 @@ class Action:
         for child in list(self.children or ()):
             if child.asyncio_task is not None and child.asyncio_task is not current:
                 child.asyncio_task.cancel()
+
+    def was_aborted_alone(self) -> bool:
+        """Whether the cancellation that arrives in this asyncio task was for this action; its parent goes on then."""
+        current = asyncio.current_task()
+        return bool(self.abort_reason) and current is not None and current.uncancel() == 0
+
+    def mask(self, outputs: bytes | None) -> None:
+        """Takes the values of secrets out of the note, and says so where they stand in inputs or outputs."""
+        masker = self.run_state.masker
+        found = []
+        if masker.is_masked(self.inputs) or masker.is_masked(outputs):
+            found.append(MASKED_NOTE)
+        if digest := masker.open_blob(self.inputs) or masker.open_blob(outputs):
+            found.append(f"{OPEN_NOTE}: values/{digest[:2]}/{digest}")
+        self.is_masked = bool(found)
+        note = masker.mask(self.note)
+        self.note = "; ".join(filter(None, [note, *(one for one in found if one not in note)]))
 
     def row(self) -> ActionRow:
         """This action as a plain row."""
@@ -130,7 +164,7 @@ TAIL_LINES = 200
 class Attempt:
     """A running attempt of an action: what its code's scope leads to."""
 
-    __slots__ = ("_output", "action", "calls", "checkpoint", "closed", "plan", "report", "task_context", "waiting")
+    __slots__ = ("_output", "action", "calls", "checkpoint", "closed", "plan", "report", "standing", "task_context")
 
     def __init__(self, action: Action, plan: Plan | None) -> None:
         self.action = action
@@ -138,8 +172,8 @@ class Attempt:
         self.calls: dict[tuple[str, bytes, str | None], int] = {}
         """How often each call (task, inputs, group) was made: the sequence number of the next."""
         self.closed = False
-        self.waiting = 0
-        """Children that this attempt awaits now; with a limit on places, its own is free while there are any."""
+        self.standing: Standing | None = None
+        """What it holds while its code runs, where that is limited."""
         self.task_context: TaskContext | None = None
         self.report: Any = None
         self.checkpoint: Any = None
@@ -154,8 +188,9 @@ class Attempt:
     def output(self) -> Output:
         """Where what this attempt prints goes."""
         if self._output is None:
-            self._output = Output(self._record_output)
-            self.action.run_state.outputs[self] = self._output
+            run, action = self.action.run_state, self.action
+            rest = Path(run.raw_data_path, "logs", f"{run.name}-{action.name}-{action.attempt}.log")
+            self._output = run.outputs[self] = Output(self._record_output, rest, run.masker)
             if self.closed:
                 self._output.closed = True
         return self._output
@@ -174,9 +209,10 @@ class Attempt:
             self._output.close(show=_show)
             self.action.run_state.outputs.pop(self, None)
 
-    def _record_output(self, stream: str, text: str, at_ns: int) -> None:
+    def _record_output(self, stream: str, text: str, at_ns: int, in_file: bool) -> None:
         action = self.action
-        action.run_state.sink.record(LogWritten(action.run, action.name, action.attempt, at_ns, stream, text))
+        if not in_file:
+            action.run_state.sink.record(LogWritten(action.run, action.name, action.attempt, at_ns, stream, text))
         if action.tail is None:
             action.tail = []
         lines = [text] if stream == "display" else text.split("\n")
@@ -188,6 +224,7 @@ class Attempt:
     def record_report(self, html: str) -> None:
         """Records the report as it stands now."""
         action = self.action
+        html = action.run_state.masker.mask(html)
         action.report = html
         action.run_state.sink.record(ReportWritten(action.run, action.name, action.attempt, time.time_ns(), html))
         action.run_state.changed.add(action)

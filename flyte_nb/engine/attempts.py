@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
+from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.foreign_loops import explain_foreign_loop
 from flyte_nb.engine.plans import Plan
 from flyte_nb.engine.tracebacks import trim
-from flyte_nb.errors import MaxRuntimeExceededError, NonRecoverableError, RuntimeUserError, user_error
-from flyte_nb.executors.base import Call, Executor
+from flyte_nb.errors import (
+    DeadlineExceededError,
+    NonRecoverableError,
+    ResourceExhaustedError,
+    RuntimeUserError,
+    user_error,
+)
+from flyte_nb.executors.base import Call, Executor, Outcome, Seat
+from flyte_nb.executors.losses import allocation_refused
 from flyte_nb.store.errors import StoreError
 
-__all__ = ["backoff_seconds", "close_attempt", "is_recoverable", "run_attempt"]
+__all__ = ["backoff_seconds", "close_attempt", "follow", "is_recoverable", "make_call", "run_call", "seats_of"]
 
 FIRST_PAUSE_SECONDS = 0.5
 """Flyte's local pause before the first retry of a task that declares no backoff; it doubles each time."""
@@ -23,36 +32,70 @@ CHILDREN_GRACE_SECONDS = 1.0
 """How long children that their parent left running may take to end once cancelled."""
 
 
-async def run_attempt(executor: Executor, plan: Plan, inputs: dict[str, Any], scope: Scope) -> Any:
-    """Runs the user's code; returns its value.
+def make_call(plan: Plan, inputs: dict[str, Any], scope: Scope) -> Call:
+    """The call that an attempt is."""
+    action: Action = scope.attempt.action
+    return Call(plan.function, inputs, plan.is_async, scope, plan.name, action.cancel_children)
+
+
+def seats_of(action: Action, call: Call) -> list[Seat]:
+    """What an attempt holds now, and gives up while it waits for children."""
+    return [seat for seat in (action.place, call.seat) if seat is not None]
+
+
+def follow(action: Action, phase: str, text: str) -> None:
+    """Keeps an action's phase while a process is found for it, and notes when its code runs.
+
+    Args:
+        text: where it runs; before that what is being done for it, empty when there is nothing to say.
+    """
+    run = action.run_state
+    now = time.time_ns()
+    if action.bounds is not None:
+        action.bounds.moved(phase)
+    if phase == "running":
+        waited = action.phase != "queued" or action.attempt > 1
+        action.note = ""
+        run.start(action, now, text, announce=waited)
+    else:
+        action.note, action.where = text, ""
+        if phase == "initializing":
+            action.initializing_ns = action.initializing_ns or now
+        run.set_phase(action, phase)
+
+
+async def run_call(executor: Executor, plan: Plan, call: Call) -> Outcome:
+    """Runs the user's code.
 
     Raises:
-        flyte_nb.errors.BaseRuntimeError: what Flyte's caller sees of the user's exception, which is its cause.
+        flyte_nb.errors.BaseRuntimeError: what Flyte's caller sees of the user's exception, which is its cause; or what
+            the place where it ran says about its end.
     """
-    call = Call(plan.function, inputs, plan.is_async, scope, plan.name, scope.attempt.action.cancel_children)
-    if plan.timeout_seconds is None:
+    attempt: Attempt = call.scope.attempt
+    bounds = attempt.action.bounds
+    if bounds is None:
         outcome = await executor.execute(call)
     else:
-        try:
-            async with asyncio.timeout(plan.timeout_seconds) as bound:
-                outcome = await executor.execute(call)
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            raise MaxRuntimeExceededError(
-                f"{plan.name} ran longer than its timeout of {plan.timeout_seconds:g} s"
-            ) from None
+        async with bounds.enforced():
+            outcome = await executor.execute(call)
     if outcome.note:
-        scope.attempt.action.note = outcome.note
+        attempt.action.note = outcome.note
     if isinstance(outcome.error, StoreError):  # a child could not be recorded: the run ends with exactly this
         raise outcome.error
+    limit_bytes = call.placement.needs.memory_bytes
+    if isinstance(outcome.error, MemoryError) and limit_bytes is not None and not plan.is_local:
+        raise allocation_refused(plan.name, limit_bytes, attempt.action.where) from trim(outcome.error)
     if outcome.error is not None:
-        raise user_error(trim(explain_foreign_loop(outcome.error)), "kernel")
-    return outcome.value
+        raise user_error(trim(explain_foreign_loop(outcome.error)), attempt.action.where)
+    return outcome
 
 
-def is_recoverable(error: BaseException) -> bool:
-    """Whether another attempt may help: not after `NonRecoverableError`."""
+def is_recoverable(error: BaseException, bounds: Bounds | None = None) -> bool:
+    """Whether another attempt may help: not after `NonRecoverableError`, the deadline, or too large a request."""
+    if isinstance(error, ResourceExhaustedError):
+        return False
+    if isinstance(error, DeadlineExceededError) and bounds is not None and error is bounds.error:
+        return False
     if isinstance(error, NonRecoverableError) or isinstance(error.__cause__, NonRecoverableError):
         return False
     return not (isinstance(error, RuntimeUserError) and error.code == NonRecoverableError.__name__)

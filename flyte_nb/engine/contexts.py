@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.engine.action import Attempt
-from flyte_nb.models import ActionID, CheckpointPaths, GroupData, RawDataPath, TaskContext
+from flyte_nb.executors.frames import Facts
+from flyte_nb.executors.task_context import make_task_context
+from flyte_nb.models import GroupData, TaskContext
 from flyte_nb.report import Report
 
-__all__ = ["make_task_context"]
-
-VERSION = ""
-"""What Flyte shows as the version of code that was not deployed."""
+__all__ = ["facts_of", "task_context_of"]
 
 
-def make_task_context(scope: Scope) -> TaskContext:
+def task_context_of(scope: Scope) -> TaskContext:
     """The task context of a scope: that of its attempt, in the scope's group and custom context."""
     attempt: Attempt = scope.attempt
     if attempt.task_context is None:
@@ -27,30 +26,27 @@ def make_task_context(scope: Scope) -> TaskContext:
     return attempt.task_context.replace(**changes)
 
 
-def _make(attempt: Attempt) -> TaskContext:
+def facts_of(attempt: Attempt, custom_context: Mapping[str, str]) -> Facts:
+    """What `flyte.ctx()` is made of."""
     action = attempt.action
     run = action.run_state
-    report = Report(name=action.name)
-    report.on_flush = attempt.record_report
-    attempt.report = report
     data = run.raw_data_path
-    os.makedirs(data, exist_ok=True)
-    base = run.options.run_base_dir or data
-    checkpoints = os.path.join(data, "checkpoints", action.name)
-    before = os.path.join(checkpoints, str(action.attempt - 1))
-    identity = ActionID(name=action.name, run_name=run.name)
-    return TaskContext(
-        action=identity,
-        task_action=identity,
-        version=VERSION,
-        raw_data_path=RawDataPath(path=data),
-        output_path=os.path.join(base, action.name),
-        run_base_dir=base,
-        report=report,
-        checkpoint_paths=CheckpointPaths(before, os.path.join(checkpoints, str(action.attempt))),
-        mode="local",
-        interactive_mode=False,
+    return Facts(
+        run=run.name,
+        action=action.name,
+        attempt=action.attempt,
+        raw_data_path=data,
+        run_base_dir=run.options.run_base_dir or data,
         disable_run_cache=run.options.disable_run_cache,
         run_start_time=run.start_time,
-        attempt_number=action.attempt - 1,
+        custom_context=dict(custom_context),
+        notebook=run.notebook,
+        cell=run.cell,
     )
+
+
+def _make(attempt: Attempt) -> TaskContext:
+    report = Report(name=attempt.action.name)
+    report.on_flush = attempt.record_report
+    attempt.report = report
+    return make_task_context(facts_of(attempt, {}), report)

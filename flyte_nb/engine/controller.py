@@ -6,7 +6,9 @@
     _submit_cached     known from an earlier run: reuse
     _submit_retrying   attempts, with backoff between them
     _execute_attempt   one attempt: scope, timeout, outcome
-    executor.execute   the user's code
+    executor.execute   the user's code, in the kernel or in a process
+
+Calls of code in a process arrive encoded, at `submit_encoded`, and go the same way.
 
 Everything here runs on the engine loop. A layer that a task does not ask for costs one `if`.
 """
@@ -17,32 +19,57 @@ import asyncio
 import time
 from asyncio import CancelledError
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from flyte_nb.authoring.context import Scope, TraceStep
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
-from flyte_nb.engine.attempts import backoff_seconds, close_attempt, is_recoverable, run_attempt
+from flyte_nb.engine.attempts import (
+    backoff_seconds,
+    close_attempt,
+    follow,
+    is_recoverable,
+    make_call,
+    run_call,
+    seats_of,
+)
 from flyte_nb.engine.caching import CacheEntry, ResultCache, cache_key
-from flyte_nb.engine.contexts import make_task_context
+from flyte_nb.engine.contexts import facts_of, task_context_of
+from flyte_nb.engine.deadlines import PAUSING, Bounds
+from flyte_nb.engine.hosting import AttemptHost
 from flyte_nb.engine.identity import action_name, call_position
+from flyte_nb.engine.isolation import placement_of
 from flyte_nb.engine.loop import EngineLoop
+from flyte_nb.engine.places import Place
 from flyte_nb.engine.plans import Plan, plan_for
+from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.standing import Standing
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.engine.tracing import RecordedStep, begin_trace
-from flyte_nb.errors import MaxRuntimeExceededError, SyncTaskCallInAsyncContextError
-from flyte_nb.executors.base import Executor
+from flyte_nb.errors import ActionAbortedError, SyncTaskCallInAsyncContextError, TaskTimeoutError
+from flyte_nb.executors.base import Call, Executor
+from flyte_nb.executors.losses import WorkerLostError
 from flyte_nb.executors.threads import TaskThreads
 from flyte_nb.models import TaskContext
-from flyte_nb.types.base import Blobs
+from flyte_nb.store.values import ValueStore
 
 __all__ = ["LocalController"]
 
 LEVELS_PER_TASK = 16
 """Nested calls that share one asyncio task. Each level is some frames of C stack when the innermost resumes; a
 fresh task starts a fresh stack, so that calls nest to any depth."""
+UNBOUNDED = nullcontext()
+"""Around the waits of an action without bounds."""
+UNREAD: Any = object()
+"""Stands for a result that only its payload tells yet: of an attempt in a process."""
+ELSEWHERE: dict[str, Any] = {}
+"""Stands for the inputs of an attempt in a process, which decodes them itself."""
+SHARED_LOSSES = 5
+"""How often an attempt may be lost with a process that it shared before that counts as a failure."""
 
 
 class LocalController:
@@ -50,21 +77,32 @@ class LocalController:
 
     Args:
         engine: the loop on which actions live.
-        executor: runs attempts.
-        blobs: where large values go.
+        kernel: runs attempts in this process.
+        processes: runs those of tasks that ask for a process.
+        values: where large values go.
         cache: results of earlier runs.
+        shipper: makes the code that processes are sent.
         threads: the sync tasks' threads, to free a place while one of them waits.
     """
 
     def __init__(
-        self, engine: EngineLoop, executor: Executor, blobs: Blobs, cache: ResultCache, threads: TaskThreads
+        self,
+        engine: EngineLoop,
+        kernel: Executor,
+        processes: Executor,
+        values: ValueStore,
+        cache: ResultCache,
+        shipper: Shipper,
+        threads: TaskThreads,
     ) -> None:
         self._engine = engine
         self._loop = engine.loop
-        self._executor = executor
-        self._blobs = blobs
+        self._kernel = kernel
+        self._processes = processes
+        self._blobs = values
         self._cache = cache
         self._threads = threads
+        self._shipper = shipper
 
     # ---------------------------------------------------------------- the door
 
@@ -80,20 +118,29 @@ class LocalController:
         parent = attempt.action
         run = parent.run_state
         plan = run.plans.get(task) or plan_for(run, task)
-        payload, inputs = plan.signature.encode_inputs(args, kwargs, self._blobs)
-        group = scope.group
-        counted = plan.signature.identity(payload)
-        call = (plan.name, counted, group)
-        sequence = attempt.calls.get(call, 0)
-        attempt.calls[call] = sequence + 1
-        position = call_position(parent.position, plan.name, group, sequence, counted)
-        name = action_name(position, plan.identity)
-        known = run.actions.get(name)
-        if known is not None:
-            return await self._submit_replaying(known, plan, scope.custom_context)
-        action = Action(run, parent, "task", plan.name, plan.spec, group, name, position, payload, time.time_ns())
-        run.add(action, sequence, scope.custom_context)
-        return await self._submit_nested(attempt, action, plan, inputs, scope.custom_context)
+        if plan.is_local:
+            payload, inputs = plan.signature.encode_inputs(args, kwargs, self._blobs)
+        else:
+            payload, inputs = plan.signature.pack_inputs(args, kwargs, self._blobs), ELSEWHERE
+        action, result = await self._submit_entering(attempt, plan, payload, inputs, scope.group, scope.custom_context)
+        return self._result(plan, action.outputs or b"") if result is UNREAD else result
+
+    async def submit_encoded(
+        self,
+        attempt: Attempt,
+        task: TaskTemplate[Any, Any],
+        payload: bytes,
+        group: str | None,
+        custom_context: Mapping[str, str],
+    ) -> bytes:
+        """A child action of code in a process: its inputs come encoded, its outputs are returned so."""
+        if attempt.closed:
+            raise CancelledError(f"{task.name} was called after the task that called it had ended")
+        run = attempt.action.run_state
+        plan = run.plans.get(task) or plan_for(run, task)
+        inputs = plan.signature.decode_inputs(payload, self._blobs) if plan.is_local else ELSEWHERE
+        action, _ = await self._submit_entering(attempt, plan, payload, inputs, group, custom_context)
+        return action.outputs or b""
 
     def submit_sync(
         self, scope: Scope, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -117,7 +164,7 @@ class LocalController:
 
     def task_context(self, scope: Scope) -> TaskContext:
         """What `flyte.ctx()` shows."""
-        return make_task_context(scope)
+        return task_context_of(scope)
 
     async def run_root(self, run: RunState, action: Action, plan: Plan, inputs: dict[str, Any]) -> Any:
         """The root action of a run, from its start to its end."""
@@ -134,13 +181,44 @@ class LocalController:
         with self._threads.blocked():
             return await asyncio.wrap_future(future)
 
-    async def _submit_replaying(self, known: Action, plan: Plan, custom_context: Mapping[str, str]) -> Any:
+    async def _submit_entering(
+        self,
+        attempt: Attempt,
+        plan: Plan,
+        payload: bytes,
+        inputs: dict[str, Any],
+        group: str | None,
+        custom_context: Mapping[str, str],
+    ) -> tuple[Action, Any]:
+        """Names the call and enters it into the tree; returns its action and its result."""
+        parent = attempt.action
+        run = parent.run_state
+        counted = plan.signature.identity(payload)
+        call = (plan.name, counted, group)
+        sequence = attempt.calls.get(call, 0)
+        attempt.calls[call] = sequence + 1
+        position = call_position(parent.position, plan.name, group, sequence, counted)
+        name = action_name(position, plan.identity)
+        known = run.actions.get(name)
+        if known is not None:
+            return known, await self._submit_replaying(attempt, known, plan, inputs, custom_context)
+        action = Action(run, parent, "task", plan.name, plan.spec, group, name, position, payload, time.time_ns())
+        run.add(action, sequence, custom_context)
+        return action, await self._submit_nested(attempt, action, plan, inputs, custom_context)
+
+    async def _submit_replaying(
+        self,
+        attempt: Attempt,
+        known: Action,
+        plan: Plan,
+        inputs: dict[str, Any],
+        custom_context: Mapping[str, str],
+    ) -> Any:
         """The same call in a later attempt of its parent: a finished child is reused, any other is tried again."""
         if known.phase == "succeeded" or known.phase == "recovered":
-            return self._result(plan, known.outputs or b"")
+            return UNREAD
         known.run_state.restart(known)
-        inputs = plan.signature.decode_inputs(known.inputs, self._blobs)
-        return await self._submit_placed(known, plan, inputs, custom_context)
+        return await self._submit_nested(attempt, known, plan, inputs, custom_context)
 
     async def _submit_nested(
         self,
@@ -150,7 +228,7 @@ class LocalController:
         inputs: dict[str, Any],
         custom_context: Mapping[str, str],
     ) -> Any:
-        """Keeps the tree: the parent knows its live children, and gives its place up for them."""
+        """Keeps the tree: the parent knows its live children, and gives up for them what it holds."""
         parent = attempt.action
         if attempt.has_output:
             attempt.flush()  # what it printed so far stands before what its children print
@@ -158,43 +236,46 @@ class LocalController:
             parent.children = set()
         parent.children.add(action)
         action.asyncio_task = asyncio.current_task()
-        places = action.run_state.places
-        if places is not None:
-            attempt.waiting += 1
-            if attempt.waiting == 1 and parent.holds_place:
-                parent.holds_place = False
-                places.leave()
+        standing = attempt.standing
+        if standing is not None:
+            standing.leave()
         try:
             outcome = self._submit_placed(action, plan, inputs, custom_context)
             if action.depth % LEVELS_PER_TASK == 0:
                 return await asyncio.ensure_future(outcome)
             return await outcome
+        except CancelledError:
+            if action.was_aborted_alone():
+                raise ActionAbortedError(f"{action.task} ({action.name}) was aborted: {action.abort_reason}") from None
+            raise
         finally:
             parent.children.discard(action)
-            if places is not None:
-                attempt.waiting -= 1
-                if attempt.waiting == 0 and not attempt.closed:
-                    await places.enter(returning=True)
-                    parent.holds_place = True
+            if standing is not None:
+                await standing.back()
 
     async def _submit_placed(
         self, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str]
     ) -> Any:
+        action.bounds = bounds = Bounds.of(plan.timeout, plan.name)
         places = action.run_state.places
         if places is None:
             return await self._submit_cached(action, plan, inputs, custom_context, waited=False)
+        place = Place(places)
         try:
-            waited = await places.enter()
+            async with bounds.enforced() if bounds is not None else UNBOUNDED:
+                waited = await place.enter()
         except CancelledError:
-            action.run_state.end(action, "aborted")
+            action.run_state.abort(action)
             raise
-        action.holds_place = True
+        except TaskTimeoutError as error:
+            place.release()
+            action.run_state.end(action, "timed_out", error=describe_error(error, plan.place))
+            raise
+        action.place = place
         try:
             return await self._submit_cached(action, plan, inputs, custom_context, waited)
         finally:
-            if action.holds_place:
-                action.holds_place = False
-                places.leave()
+            place.release()
 
     async def _submit_cached(
         self, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str], waited: bool
@@ -212,7 +293,7 @@ class LocalController:
                 run.end(action, "succeeded", entry.payload, source=f"cache:{entry.run}/{entry.action}")
                 return result
         result = await self._submit_retrying(action, plan, inputs, custom_context, waited)
-        if action.outputs is not None:
+        if action.outputs is not None and not action.is_masked:
             self._cache.put(key, CacheEntry(action.outputs, run.name, action.name, time.time_ns()))
         return result
 
@@ -220,15 +301,21 @@ class LocalController:
         self, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str], waited: bool
     ) -> Any:
         run = action.run_state
+        bounds = action.bounds
         last = action.attempt + plan.retries
+        losses = 0
+        alone = False
         while True:
-            run.start(action, time.time_ns(), self._executor.name, announce=waited or action.attempt > 1)
+            if bounds is not None:
+                bounds.moved("running" if plan.is_local else "queued")
+            if plan.is_local:
+                run.start(action, time.time_ns(), self._kernel.name, announce=waited or action.attempt > 1)
             error = None
             try:
-                payload, result = await self._execute_attempt(action, plan, inputs, custom_context)
+                payload, result = await self._execute_attempt(action, plan, inputs, custom_context, alone)
             except CancelledError as cancelled:
                 action.note = str(cancelled.args[0]) if cancelled.args else action.note
-                run.end(action, "aborted")
+                run.abort(action)
                 raise
             except Exception as raised:  # what Flyte's caller sees of whatever the user's code raised
                 error = raised
@@ -236,36 +323,86 @@ class LocalController:
                 run.end(action, "succeeded", payload)
                 return result
             record = describe_error(error, plan.place)
-            phase = "timed_out" if isinstance(error, MaxRuntimeExceededError) else "failed"
-            if action.attempt >= last or not is_recoverable(error):
+            phase = "timed_out" if bounds is not None and error is bounds.error else "failed"
+            if isinstance(error, WorkerLostError) and error.shared and losses < SHARED_LOSSES:
+                losses += 1
+                last += 1
+                alone = alone or not error.cleared or losses > 1
+                run.fail_attempt(action, phase, record)
+            elif action.attempt >= last or not is_recoverable(error, bounds):
                 run.end(action, phase, error=record)
                 raise error
-            run.fail_attempt(action, phase, record)
-            await self._pause(action, plan)
-            inputs = plan.signature.decode_inputs(action.inputs, self._blobs)
+            else:
+                run.fail_attempt(action, phase, record)
+                await self._pause(action, plan)
+            if plan.is_local:
+                inputs = plan.signature.decode_inputs(action.inputs, self._blobs)
 
     async def _pause(self, action: Action, plan: Plan) -> None:
         """Waits before the next attempt, which is already numbered."""
         action.run_state.set_phase(action, "queued")
+        bounds = action.bounds
         try:
-            await asyncio.sleep(backoff_seconds(plan.backoff, action.attempt - 2))
+            async with bounds.enforced() if bounds is not None else UNBOUNDED:
+                if bounds is not None:
+                    bounds.moved(PAUSING)
+                await asyncio.sleep(backoff_seconds(plan.backoff, action.attempt - 2))
         except CancelledError:
-            action.run_state.end(action, "aborted")
+            action.run_state.abort(action)
+            raise
+        except TaskTimeoutError as error:
+            action.run_state.end(action, "timed_out", error=describe_error(error, plan.place))
             raise
 
     async def _execute_attempt(
-        self, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str]
+        self,
+        action: Action,
+        plan: Plan,
+        inputs: dict[str, Any],
+        custom_context: Mapping[str, str],
+        alone: bool,
     ) -> tuple[bytes, Any]:
         """One attempt; returns the outputs' payload and the caller's copy of the result."""
         attempt = Attempt(action, plan)
-        scope = Scope(self, attempt, None, custom_context)
+        call = make_call(plan, inputs, Scope(self, attempt, None, custom_context))
+        if action.place is not None or not plan.is_local:
+            attempt.standing = Standing(partial(seats_of, action, call))
+        executor: Executor = self._kernel
         try:
-            value = await run_attempt(self._executor, plan, inputs, scope)
+            if not plan.is_local:
+                executor = self._processes
+                await self._prepare(call, plan, alone)
+            outcome = await run_call(executor, plan, call)
         finally:
             attempt.closed = True
+            if attempt.standing is not None:
+                attempt.standing.end()
             if attempt.has_output or action.children:
                 await close_attempt(attempt)
-        return plan.signature.encode_outputs(value, self._blobs)
+        if outcome.payload is not None:
+            return outcome.payload, UNREAD
+        return plan.signature.encode_outputs(outcome.value, self._blobs)
+
+    async def _prepare(self, call: Call, plan: Plan, alone: bool) -> None:
+        """Makes ready what a process needs of a call."""
+        attempt: Attempt = call.scope.attempt
+        action = attempt.action
+        run = action.run_state
+        if plan.placement is None:
+            plan.placement, secrets = await placement_of(
+                plan.template, plan.isolation, plan.reason, run.name, run.options
+            )
+            run.masker.add(secrets)
+        if plan.code is None:
+            plan.code = self._shipper.ship(plan.template)
+        custom_context = call.scope.custom_context
+        call.placement = plan.placement
+        call.payload = action.inputs
+        call.code = plan.code
+        call.facts = facts_of(attempt, custom_context)
+        call.host = AttemptHost(self, attempt, custom_context, self._shipper, self._blobs)
+        call.moved = partial(follow, action)
+        call.alone = alone
 
     def _result(self, plan: Plan, payload: bytes) -> Any:
         """What the caller receives of recorded outputs."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flyte_nb.executors.placement import Isolation
+
 __all__ = ["RunOptions"]
 
 
@@ -18,6 +20,8 @@ class RunOptions:
     Attributes:
         name: the run's name; None lets the engine choose one.
         max_action_concurrency: how many actions may be at work at once; None is no limit.
+        env_vars: environment variables of every process of the run.
+        isolation: where its tasks run; None lets the session or each task decide.
         recorded: parameters that mean something on a cluster only: kept with the run and shown.
     """
 
@@ -32,4 +36,6 @@ class RunOptions:
     run_base_dir: str | None = None
     run_start_time: datetime | None = None
     parent_run: str = ""
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+    isolation: Isolation | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)

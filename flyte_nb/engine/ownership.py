@@ -12,7 +12,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["installed_name", "is_own_module", "own_source_file"]
+__all__ = ["find_file", "installed_name", "is_own_module", "own_source_file"]
 
 _STANDARD_LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 _INSTALLED_FOLDERS = {"site-packages", "dist-packages"}
@@ -33,7 +33,7 @@ def own_source_file(name: str) -> str | None:
     if _is_never_own(name):
         return None
     loaded = sys.modules.get(name)
-    file = _find_file(name) if loaded is None else getattr(loaded, "__file__", None)
+    file = find_file(name) if loaded is None else getattr(loaded, "__file__", None)
     return file if file is not None and file.endswith(".py") and _is_own_file(file) else None
 
 
@@ -48,7 +48,8 @@ def _is_never_own(name: str) -> bool:
     return package in sys.stdlib_module_names or package == "flyte_nb"
 
 
-def _find_file(name: str) -> str | None:
+def find_file(name: str) -> str | None:
+    """The file that an import by this name would load, found without importing anything."""
     path = None
     file = None
     parts = name.split(".")

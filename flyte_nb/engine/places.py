@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-__all__ = ["Places"]
+__all__ = ["Place", "Places"]
 
 
 class Places:
@@ -57,3 +57,33 @@ class Places:
                 if not turn.done():
                     self._taken += 1
                     turn.set_result(None)
+
+
+class Place:
+    """A place that an action takes, gives up while it waits for children, and leaves at its end."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._is_held = False
+
+    async def enter(self) -> bool:
+        """Waits for the place and takes it; returns whether there was any wait."""
+        waited = await self._places.enter()
+        self._is_held = True
+        return waited
+
+    def pause(self) -> None:
+        """The action waits for a child."""
+        self._is_held = False
+        self._places.leave()
+
+    async def resume(self) -> None:
+        """The child is done: waits for the place, ahead of actions that start."""
+        await self._places.enter(returning=True)
+        self._is_held = True
+
+    def release(self) -> None:
+        """The action is over."""
+        if self._is_held:
+            self._is_held = False
+            self._places.leave()

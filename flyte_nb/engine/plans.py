@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-import cloudpickle
 import msgspec
 
 from flyte_nb.authoring.cache import Cache, FunctionBodyPolicy, VersionParameters, cache_from_request
+from flyte_nb.authoring.image import Image
 from flyte_nb.authoring.retry import Backoff
-from flyte_nb.authoring.task import AsyncFunctionTaskTemplate, TaskTemplate
-from flyte_nb.authoring.timeout import Timeout
+from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.authoring.timeout import Timeout, timeout_from_request
 from flyte_nb.engine.digests import deep_digest, own_digest
 from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.isolation import decide, needs_of
+from flyte_nb.engine.secrets import known_values
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import place_of
+from flyte_nb.executors.callee import callee_of
+from flyte_nb.executors.frames import Code
+from flyte_nb.executors.placement import Isolation, Needs, Placement
 from flyte_nb.store.events import TaskDeclared
-from flyte_nb.types.signature import Signature
+from flyte_nb.types.classes import ValuePickler
+from flyte_nb.types.signature import Signature, signature_of
 
-__all__ = ["Plan", "plan_for", "signature_of"]
+__all__ = ["Plan", "plan_for"]
 
-HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name"}
-"""Fields of a template that are not settings: shown elsewhere, or internal."""
+HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "policies"}
+"""Fields that are not settings: shown elsewhere, or internal."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,8 +43,13 @@ class Plan:
         interface: hash of the names and types of inputs and outputs.
         cache: None when results are neither looked up nor stored.
         cache_version: the version of the code under which results are cached; empty without a cache.
-        timeout_seconds: bound of an attempt's run time, None for no bound.
+        timeout: bounds on the time of an attempt and of the action.
         place: cell and line of the declaration.
+        isolation: where its attempts run.
+        reason: why there, in words for people.
+        needs: what an attempt holds of the machine.
+        code: the task for another process, made at its first attempt there.
+        placement: what a process needs to know, made at the first attempt there.
     """
 
     template: TaskTemplate[Any, Any]
@@ -54,17 +64,18 @@ class Plan:
     cache_version: str
     retries: int
     backoff: Backoff | None
-    timeout_seconds: float | None
+    timeout: Timeout
     place: str
+    isolation: Isolation
+    reason: str
+    needs: Needs
+    code: Code | None = None
+    placement: Placement | None = None
 
-
-def signature_of(template: TaskTemplate[Any, Any]) -> Signature:
-    """The compiled signature of a task, kept on the template."""
-    compiled: Signature | None = template.__dict__.get("_compiled")
-    if compiled is None:
-        compiled = Signature.compile(template.native_interface, template.name)
-        vars(template)["_compiled"] = compiled
-    return compiled
+    @property
+    def is_local(self) -> bool:
+        """Whether its attempts run in the kernel."""
+        return self.isolation == "kernel"
 
 
 def plan_for(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
@@ -76,20 +87,23 @@ def plan_for(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
 
 
 def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
+    if template.secrets:
+        run.masker.add(known_values(template.secrets))
     signature = signature_of(template)
     own = own_digest(template)
     inputs, outputs = signature.input_descriptions, signature.output_descriptions
-    function = _function_of(template)
+    function, is_async = callee_of(template)
+    isolation, reason = decide(template, run.options)
     shape = hash_struct("interface", inputs, outputs)
     retries = template.retries
     cache = cache_from_request(template.cache)
-    spec = _declare(run, template, own, inputs, outputs)
+    spec = _declare(run, template, own, inputs, outputs, isolation, reason)
     return Plan(
         template=template,
         name=template.name,
         signature=signature,
         function=function,
-        is_async=function is not getattr(template, "func", None) or not template._call_as_synchronous,
+        is_async=is_async,
         spec=spec,
         identity=hash_struct("code", shape, own),
         interface=shape,
@@ -97,20 +111,12 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         cache_version=_cache_version(template, cache) if cache.is_enabled() else "",
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
-        timeout_seconds=_timeout_seconds(template.timeout),
+        timeout=timeout_from_request(template.timeout),
         place=_place(template),
+        isolation=isolation,
+        reason=reason,
+        needs=needs_of(template, isolation),
     )
-
-
-def _function_of(template: TaskTemplate[Any, Any]) -> Callable[..., Any]:
-    """The plain function, unless a subclass runs something around it."""
-    kind = type(template)
-    if isinstance(template, AsyncFunctionTaskTemplate) and kind.execute is AsyncFunctionTaskTemplate.execute:
-        plain = kind.pre is TaskTemplate.pre and kind.post is TaskTemplate.post
-        if plain:
-            function: Callable[..., Any] = template.func
-            return function
-    return template.execute
 
 
 def _cache_version(template: TaskTemplate[Any, Any], cache: Cache) -> str:
@@ -121,19 +127,14 @@ def _cache_version(template: TaskTemplate[Any, Any], cache: Cache) -> str:
     return f"{deep_digest(template)}{cache.salt}"
 
 
-def _timeout_seconds(timeout: Any) -> float | None:
-    bound = timeout.max_runtime if isinstance(timeout, Timeout) else timeout
-    if isinstance(bound, timedelta):
-        return bound.total_seconds() or None
-    return float(bound) if bound else None
-
-
 def _declare(
     run: RunState,
     template: TaskTemplate[Any, Any],
     own: str,
     inputs: list[tuple[str, str]],
     outputs: list[tuple[str, str]],
+    isolation: str,
+    reason: str,
 ) -> int:
     """Records the declaration unless an equal one (as of many equal overrides) stands already; returns its number."""
     settings = _settings(template)
@@ -155,6 +156,8 @@ def _declare(
         _pickled_types(template),
         template.short_name,
         _place(template),
+        isolation,
+        reason,
     )
     run.declared.append(declared)
     run.sink.record(declared)
@@ -178,9 +181,21 @@ def _settings(template: TaskTemplate[Any, Any]) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
+    """A declared value in a line: of Flyte's own objects what differs from their defaults, `memory=500Mi`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items())
-    return repr(value)[:500]
+        text = ", ".join(f"{key}={item}" for key, item in value.items())
+    elif isinstance(value, Image):
+        layers = [f"{type(layer).__name__}({_text(layer)})" for layer in value._layers]
+        text = ", ".join([value.name or "image", *layers])
+    elif is_dataclass(value):
+        given = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in HIDDEN}
+        defaults = {field.name: field.default for field in fields(value)}
+        text = ", ".join(f"{name}={item}" for name, item in given.items() if item is not None and item != defaults[name])
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(_text, value))
+    else:
+        text = str(value)
+    return text[:500]
 
 
 def _source(template: TaskTemplate[Any, Any]) -> str:
@@ -201,7 +216,6 @@ def _pickled_types(template: TaskTemplate[Any, Any]) -> bytes:
     interface = template.native_interface
     types = {"inputs": {n: kind for n, (kind, _) in interface.inputs.items()}, "outputs": dict(interface.outputs)}
     try:
-        pickled: bytes = cloudpickle.dumps(types)
+        return ValuePickler.dumps(types)
     except Exception:  # a user's class may refuse in any way; its values still show as previews
         return b""
-    return pickled

@@ -11,6 +11,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
+from flyte_nb.engine.masking import Masker
 from flyte_nb.store.events import Event, as_unicode, encode_event
 from flyte_nb.store.journal import Journal
 
@@ -38,14 +39,21 @@ class Sink(Protocol):
 
 
 class JournalSink:
-    """Events go to this process's journal."""
+    """Events go to this process's journal.
 
-    def __init__(self, journal: Journal) -> None:
+    Args:
+        masker: takes the values of secrets out of them.
+    """
+
+    def __init__(self, journal: Journal, masker: Masker | None = None) -> None:
         self.journal = journal
+        self._masker = masker or Masker()
         self._append = journal.append
         self.flush = journal.flush
 
     def record(self, event: Event) -> int:
+        if self._masker.active:
+            event = self._masker.mask_event(event)
         try:
             return self._append(encode_event(event))
         except UnicodeEncodeError:  # in what a task said: a message, a line of output

@@ -1,11 +1,10 @@
-"""Starting a run, waiting for it, and ending it from outside."""
+"""Starting a run, and waiting for it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Mapping
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +14,13 @@ from typing import Any
 
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.aborting import abort_run, cancel_run, record_of_abort
 from flyte_nb.engine.action import TERMINAL, Action
+from flyte_nb.engine.controller import ELSEWHERE
 from flyte_nb.engine.identity import ROOT, new_run_name, root_position
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.places import Places
-from flyte_nb.engine.plans import Plan, plan_for, signature_of
+from flyte_nb.engine.plans import Plan, plan_for
 from flyte_nb.engine.session import Session
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
@@ -27,10 +28,10 @@ from flyte_nb.errors import ActionAbortedError
 from flyte_nb.executors import capture
 from flyte_nb.store.errors import JournalWriteError
 from flyte_nb.store.events import ErrorRecord, RunLabelled, RunStarted
+from flyte_nb.types.signature import signature_of
 
 __all__ = [
     "PreparedRun",
-    "abort_run",
     "label_run",
     "prepare_run",
     "run_to_end",
@@ -42,8 +43,6 @@ __all__ = [
 TICKER_SECONDS = 0.05
 """Whoever waits for a run wakes up this often, so that Stop is delivered: a signal reaches a sleeping event loop late,
 and a thread that waits for a lock not at all once a library (polars) has installed a handler of its own."""
-CANCEL_SECONDS = 0.1
-"""How long an abort waits for the run to end by itself before it uses force, each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ def prepare_run(
     run = RunState(name, task.name, session.sink, options, options.run_start_time or datetime.now(UTC))
     run.notebook, run.cell = notebook, cell
     run.environment = task.parent_env_name or ""
+    run.masker = session.masker
     run.raw_data_path = options.raw_data_path or str(session.home.path / "data" / name)
     scope = current_scope.get()
     run.parent_run = options.parent_run or (scope.attempt.action.run if scope is not None else "")
@@ -137,8 +137,8 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
     return run
 
 
-def run_to_end(session: Session, prepared: PreparedRun) -> Any:
-    """Starts a run and blocks until it is over; returns its result. Stop (KeyboardInterrupt) aborts it, at any moment.
+def run_to_end(session: Session, prepared: PreparedRun) -> None:
+    """Starts a run and blocks until it is over. Stop (KeyboardInterrupt) aborts it, at any moment.
 
     Raises:
         flyte_nb.errors.BaseRuntimeError: the run failed; `.run` is set by the caller.
@@ -146,7 +146,7 @@ def run_to_end(session: Session, prepared: PreparedRun) -> Any:
     """
     try:
         start_run(session, prepared)
-        return wait_for_run(session, prepared.run)
+        wait_for_run(session, prepared.run)
     except KeyboardInterrupt:
         abort_run(session, prepared.run, "interrupted")
         raise
@@ -154,12 +154,12 @@ def run_to_end(session: Session, prepared: PreparedRun) -> Any:
         session.watcher.settle(prepared.run)
 
 
-def wait_for_run(session: Session, run: RunState) -> Any:
+def wait_for_run(session: Session, run: RunState) -> None:
     """Blocks until a started run is over; see `run_to_end`."""
     try:
         while not wait([run.finished], timeout=TICKER_SECONDS).done:
             continue
-        return run.finished.result()
+        run.finished.result()
     except KeyboardInterrupt:
         abort_run(session, run, "interrupted")
         raise
@@ -167,17 +167,17 @@ def wait_for_run(session: Session, run: RunState) -> Any:
         session.watcher.settle(run)
 
 
-async def wait_for_run_aio(session: Session, run: RunState) -> Any:
+async def wait_for_run_aio(session: Session, run: RunState) -> None:
     """The same for code on an event loop; cancelling it aborts the run."""
     waiter = asyncio.wrap_future(run.finished)
     waiter.add_done_callback(_retrieved)
     try:
         while not waiter.done():
             await asyncio.wait([waiter], timeout=TICKER_SECONDS)
-        return waiter.result()
+        waiter.result()
     except (asyncio.CancelledError, KeyboardInterrupt):
         if session.engine.is_current():
-            _cancel(run, "cancelled")
+            cancel_run(run, "cancelled")
         else:
             abort_run(session, run, "interrupted")
         raise
@@ -189,37 +189,6 @@ def _retrieved(waiter: asyncio.Future[Any]) -> None:
     """Whoever cancelled the wait does not want the error: asyncio need not log it."""
     if not waiter.cancelled():
         waiter.exception()
-
-
-def abort_run(session: Session, run: RunState, reason: str) -> None:
-    """Ends a run from outside: politely, then by force. Callable from any thread but the engine's.
-
-    Code at an `await` is cancelled; Python code that blocks the loop has an exception raised in it; a loop stuck in
-    C code is left behind and replaced. Returns with the run recorded as aborted, within half a second.
-
-    Args:
-        reason: recorded and shown.
-    """
-    if run.closed:
-        return
-    engine = session.engine
-    run.cancelled_by = reason
-    engine.loop.call_soon_threadsafe(_cancel, run, reason)
-    for _ in range(3):
-        try:
-            run.finished.exception(timeout=CANCEL_SECONDS)
-        except FutureTimeoutError:
-            engine.interrupt()
-        else:
-            return
-    for action in run.order:
-        if action.phase == "running":
-            action.note = action.note or "could not be ended and may still run; its result and output are dropped"
-    error = _aborted(run)
-    if run.close("aborted", error):
-        run.finished.set_exception(ActionAbortedError(error.message))
-    if engine.blocked_seconds() > 0 or engine.blocked_seconds() > 0:
-        session.replace_loop()
 
 
 def label_run(run: RunState, labels: Mapping[str, str | None]) -> None:
@@ -254,19 +223,18 @@ def _is_made(folder: Path) -> bool:
 async def _drive(session: Session, run: RunState, root: Action, plan: Plan, inputs: dict[str, Any]) -> None:
     """A run from its first action to its record; never raises."""
     try:
-        result = await session.controller.run_root(run, root, plan, inputs)
+        await session.controller.run_root(run, root, plan, inputs if plan.is_local else ELSEWHERE)
     except asyncio.CancelledError:
-        record = _aborted(run)
+        record = record_of_abort(run)
         _finish(run, "aborted", ActionAbortedError(record.message), record)
     except Exception as error:  # whatever the root task raised is the run's outcome
         _finish(run, root.phase if root.phase in TERMINAL else "failed", error)
     else:
-        _finish(run, "succeeded", None, None, result)
+        _finish(run, "succeeded", None)
+    session.processes.end_scope(run.name)
 
 
-def _finish(
-    run: RunState, phase: str, error: BaseException | None, record: ErrorRecord | None = None, result: Any = None
-) -> None:
+def _finish(run: RunState, phase: str, error: BaseException | None, record: ErrorRecord | None = None) -> None:
     if error is not None and record is None:
         record = run.root.error or describe_error(error)
     try:
@@ -275,18 +243,8 @@ def _finish(
     except JournalWriteError as unwritable:
         error = error or unwritable
     if error is None:
-        run.finished.set_result(result)
-    else:
-        run.finished.set_exception(error)
-
-
-def _cancel(run: RunState, reason: str) -> None:
-    """Cancels everything that runs, children first. On the engine loop."""
-    run.cancelled_by = run.cancelled_by or reason
-    for task in {action.asyncio_task for action in run.order if action.phase not in TERMINAL}:
-        if task is not None:
-            task.cancel()
-
-
-def _aborted(run: RunState) -> ErrorRecord:
-    return ErrorRecord("Aborted", "user", f"the run was aborted: {run.cancelled_by or 'cancelled'}")
+        run.finished.set_result(None)
+        return
+    if run.masker.active:
+        run.masker.mask_exception(error)
+    run.finished.set_exception(error)

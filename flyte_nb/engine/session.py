@@ -17,10 +17,13 @@ from typing import Any
 from flyte_nb.engine.caching import ResultCache
 from flyte_nb.engine.controller import LocalController
 from flyte_nb.engine.loop import EngineLoop
+from flyte_nb.engine.masking import Masker
 from flyte_nb.engine.recorder import JournalSink
+from flyte_nb.engine.shipping import Shipper
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.watcher import Watcher
 from flyte_nb.executors.inline import InlineExecutor
+from flyte_nb.executors.process import ProcessExecutor
 from flyte_nb.store.errors import JournalWriteError, StoreError
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.home import Home
@@ -29,6 +32,8 @@ from flyte_nb.store.values import ValueStore
 
 __all__ = ["Session", "current_session", "end_session", "session"]
 
+OPEN_VALUES = "flyte_nb.store.values:open_values"
+"""How workers open the value store."""
 RUNS_IN_MEMORY = 200
 ACTIONS_IN_MEMORY = 200_000
 """Ended runs stay in memory, newest first, up to so many runs and actions; older ones are read from the store."""
@@ -45,8 +50,10 @@ class Session:
         self.home = home or Home.find()
         self.values = ValueStore(self.home)
         self.journal = Journal.create(self.home, before_sync=self.values.sync)
-        self.sink = JournalSink(self.journal)
+        self.masker = Masker(self.values)
+        self.sink = JournalSink(self.journal, self.masker)
         self.cache = ResultCache(self.home.cache)
+        self.shipper = Shipper()
         self.executor = InlineExecutor()
         self.runs: OrderedDict[str, RunState] = OrderedDict()
         self._lock = threading.Lock()
@@ -56,10 +63,20 @@ class Session:
     def start_loop(self) -> None:
         """Starts an engine loop; runs that start from now on live on it."""
         self.engine = EngineLoop()
-        self.controller = LocalController(self.engine, self.executor, self.values, self.cache, self.executor.threads)
+        self.processes = ProcessExecutor((OPEN_VALUES, str(self.home.path)))
+        self.controller = LocalController(
+            self.engine,
+            self.executor,
+            self.processes,
+            self.values,
+            self.cache,
+            self.shipper,
+            self.executor.threads,
+        )
 
     def replace_loop(self) -> None:
         """Goes on with a new engine loop; the present one ends when the code that blocks it gives way."""
+        self.processes.close()
         self.engine.abandon()
         self.start_loop()
 
@@ -98,6 +115,7 @@ class Session:
         for run in self.live_runs():
             run.close("aborted", ErrorRecord("Aborted", "user", "the process that ran it has ended"))
         self.watcher.stop()
+        self.processes.close()
         self.engine.stop()
         self.journal.close()
 

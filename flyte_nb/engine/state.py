@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
+from flyte_nb.engine.masking import Masker
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import (
     ActionEnded,
@@ -40,7 +41,7 @@ class RunState:
     """A run of this process.
 
     Attributes:
-        finished: done when the run is over: its result (the outputs' payload) or the error that `flyte.run` raises.
+        finished: done when the run is over, with the error that `flyte.run` raises if there is one.
         changed: actions changed since whoever shows the run last took them.
         cancelled_by: why the run is being aborted, or empty.
     """
@@ -62,6 +63,9 @@ class RunState:
         self.environment = ""
         self.parent_run = ""
         self.note = ""
+        """What whoever shows the run says of it as it stands."""
+        self.hint = ""
+        """How it could have gone better."""
         self.raw_data_path = ""
         self.actions: dict[str, Action] = {}
         self.order: list[Action] = []
@@ -73,8 +77,10 @@ class RunState:
         self.changed: set[Action] = set()
         self.counts: dict[str, int] = {}
         self.places: Places | None = None
+        self.masker = Masker()
+        """Takes the values of secrets out of what is shown; the session's, once the run belongs to one."""
         self.cancelled_by = ""
-        self.finished: Future[Any] = Future()
+        self.finished: Future[None] = Future()
         self.closed = False
         self._lock = threading.RLock()
 
@@ -127,10 +133,12 @@ class RunState:
         started = action.started_ns or now
         if action.attempts is None:
             action.attempts = []
+        error = self.masker.mask_error(error)
         action.attempts.append(AttemptRow(action.attempt, phase, started, now, error))
         self.sink.record(AttemptEnded(self.name, action.name, action.attempt, phase, started, now, error))
         self.sink.flush()
         action.attempt += 1
+        action.initializing_ns = None
         action.error = error
 
     def end(
@@ -149,6 +157,9 @@ class RunState:
         with self._lock:
             if self.closed or action.phase in TERMINAL:
                 return 0
+            if self.masker.active:
+                error = self.masker.mask_error(error) if error is not None else None
+                action.mask(payload)
             now = time.time_ns()
             action.ended_ns = now
             action.outputs = payload
@@ -170,10 +181,17 @@ class RunState:
                     source,
                     action.note,
                     action.where,
+                    action.initializing_ns,
                 )
             )
             self.sink.flush()
             return position
+
+    def abort(self, action: Action) -> None:
+        """The action was cancelled, alone or with its run."""
+        reason = action.abort_reason
+        record = ErrorRecord("Aborted", "user", f"the action was aborted: {reason}") if reason else None
+        self.end(action, "aborted", error=record)
 
     def set_phase(self, action: Action, phase: str) -> None:
         """Moves the action to a phase, counted; recording it is the caller's."""
@@ -193,7 +211,8 @@ class RunState:
             AttemptRow(action.attempt, action.phase, action.started_ns or ended, ended, action.error)
         )
         action.attempt += 1
-        action.ended_ns = action.outputs = action.error = None
+        action.abort_reason = ""
+        action.ended_ns = action.outputs = action.error = action.initializing_ns = None
         self.set_phase(action, "queued")
 
     def take_changed(self) -> set[Action]:
@@ -214,6 +233,7 @@ class RunState:
             if self.closed:
                 return False
             self.closed = True
+            error = self.masker.mask_error(error) if error is not None else None
             now = time.time_ns()
             for action in reversed(self.order):
                 if action.phase not in TERMINAL:
@@ -230,6 +250,7 @@ class RunState:
                             error=error,
                             note=action.note,
                             where=action.where,
+                            initializing_ns=action.initializing_ns,
                         )
                     )
             self.phase = phase

@@ -7,9 +7,8 @@ Arguments and results are encoded by what they are (as `Any`), so that they load
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flyte_nb.authoring.context import Scope
@@ -19,12 +18,11 @@ from flyte_nb.engine.digests import own_digest
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import action_name, call_position
 from flyte_nb.engine.tracebacks import describe_error
-from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import Blobs
-from flyte_nb.types.offload import pack_values
+from flyte_nb.types.steps import encode_values, named_arguments
 from flyte_nb.types.trees import identity_of
 
-__all__ = ["RecordedStep", "begin_trace", "encode_values"]
+__all__ = ["RecordedStep", "begin_step", "begin_trace", "fail_step"]
 
 
 class RecordedStep:
@@ -43,11 +41,7 @@ class RecordedStep:
         self._position = self._action.run_state.end(self._action, "succeeded", encode_values([value], self._blobs))
 
     def fail(self, error: BaseException) -> None:
-        run = self._action.run_state
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self._position = run.end(self._action, "aborted")
-        else:
-            self._position = run.end(self._action, "failed", error=describe_error(error))
+        self._position = fail_step(self._action, error)
 
     async def durable(self) -> None:
         await self._action.run_state.sink.durable(self._position)
@@ -56,51 +50,62 @@ class RecordedStep:
         self._action.run_state.sink.wait_durable(self._position)
 
 
+def fail_step(action: Action, error: BaseException) -> int:
+    """Records that a step failed; returns the position of the record."""
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return action.run_state.end(action, "aborted")
+    return action.run_state.end(action, "failed", error=describe_error(error))
+
+
 def begin_trace(
     scope: Scope, function: TraceFunction[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], blobs: Blobs
 ) -> RecordedStep:
     """Starts one call of a traced function under the attempt whose scope this is."""
-    attempt: Attempt = scope.attempt
+    named = named_arguments(function, args, kwargs)
+    names = [(key, type(value).__name__) for key, value in named.items()]
+    payload = encode_values(named.values(), blobs)
+    context = scope.custom_context
+    action = begin_step(scope.attempt, function.name, own_digest(function), names, payload, scope.group, context)
+    return RecordedStep(scope.derive(trace=function.name), action, blobs)
+
+
+def begin_step(
+    attempt: Attempt,
+    function: str,
+    code: str,
+    names: Sequence[tuple[str, str]],
+    payload: bytes,
+    group: str | None,
+    custom_context: Mapping[str, str],
+) -> Action:
+    """Records that a step begins, and returns its action.
+
+    Args:
+        attempt: whose code called the traced function.
+        function: the function's name.
+        code: the own digest of its code.
+        names: (name, type as text) of its arguments.
+        payload: its arguments, encoded.
+        group: the innermost group.
+        custom_context: what is handed down.
+    """
     parent = attempt.action
     run = parent.run_state
-    named = _named_arguments(function, args, kwargs)
-    payload = encode_values(named.values(), blobs)
     inputs = identity_of(payload)
-    call = (function.name, inputs, scope.group)
+    call = (function, inputs, group)
     sequence = attempt.calls.get(call, 0)
     attempt.calls[call] = sequence + 1
-    position = call_position(parent.position, function.name, scope.group, sequence, inputs)
-    name = action_name(position, hash_struct("trace", own_digest(function)))
+    position = call_position(parent.position, function, group, sequence, inputs)
+    name = action_name(position, hash_struct("trace", code))
     known = run.actions.get(name)
     now = time.time_ns()
     if known is None:
-        action = Action(run, parent, "trace", function.name, -1, scope.group, name, position, payload, now)
-        action.trace_inputs = [(key, type(value).__name__) for key, value in named.items()]
-        run.add(action, sequence, scope.custom_context)
+        action = Action(run, parent, "trace", function, -1, group, name, position, payload, now)
+        action.trace_inputs = list(names)
+        run.add(action, sequence, custom_context)
         run.start(action, now, parent.where, announce=False)
     else:  # the task is tried again after its own failure: the trace executes again, as a further attempt
         action = known
         run.restart(action)
         run.start(action, now, parent.where, announce=True)
-    return RecordedStep(scope.derive(trace=function.name), action, blobs)
-
-
-def encode_values(values: Iterable[Any], blobs: Blobs) -> bytes:
-    """The payload of values encoded by what they are; one that cannot be recorded (an open client) counts by its
-    type."""
-    return pack_values([_encode(value, blobs) for value in values], blobs)
-
-
-def _encode(value: Any, blobs: Blobs) -> Any:
-    try:
-        return encode_anything(value, blobs)
-    except TypeError:
-        return encode_anything(f"<{type(value).__module__}.{type(value).__qualname__}, not recorded>", blobs)
-
-
-def _named_arguments(
-    function: TraceFunction[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    bound = inspect.signature(function.func).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+    return action

@@ -105,6 +105,12 @@ class TaskThreads:
         self._idle = 0
         self._waiting: dict[int, int] = {}
         """By thread of this pool: how many actions it waits for."""
+        self._running: dict[int, Job] = {}
+
+    def running(self) -> dict[int, Job]:
+        """The jobs that have begun, by the system's number of the thread that each runs in. From any thread."""
+        with self._lock:
+            return dict(self._running)
 
     def start(self, job: Job) -> None:
         """Runs the job as soon as there is a place."""
@@ -144,7 +150,7 @@ class TaskThreads:
         self._wake.notify(len(self._queue))
 
     def _work(self) -> None:
-        thread_id = threading.get_ident()
+        thread_id, native_id = threading.get_ident(), threading.get_native_id()
         self._waiting[thread_id] = 0
         while True:
             with self._lock:
@@ -156,6 +162,7 @@ class TaskThreads:
                 job = self._queue.popleft()
                 self._idle -= 1
                 self._working += 1
+                self._running[native_id] = job
             threading.current_thread().name = f"flyte-task {job.name}"
             try:
                 job.run()
@@ -164,6 +171,7 @@ class TaskThreads:
             finally:
                 threading.current_thread().name = "flyte-task"
                 with self._lock:
+                    del self._running[native_id]
                     self._working -= 1
                     self._idle += 1
                     self._wake.notify()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -239,7 +240,7 @@ class Action:
         filter_system: bool = False,
     ) -> None:
         """Prints the last lines that it printed."""
-        for line in list(self.get_logs(attempt, filter_system, show_ts))[-max_lines:]:
+        for line in deque(self.get_logs(attempt, filter_system, show_ts), maxlen=max_lines):
             print(line)
 
     @blocking_method
@@ -249,12 +250,17 @@ class Action:
 
     @blocking_method
     def abort(self: Action, reason: str = "Manually aborted from the SDK.") -> None:
-        """Ends it; on the root, the run."""
-        if self._row.parent:
-            raise ValueError(
-                f"Action {self.name} cannot be ended alone; abort its run: Run.get({self.run_name!r}).abort()"
-            )
-        source.abort(self.run_name, reason)
+        """Ends it and all below it; its parent sees `flyte.errors.ActionAbortedError`. On the root it ends the run.
+
+        Args:
+            reason: recorded and shown.
+
+        Raises:
+            ValueError: it is a step of a task, or its run lives in another process.
+        """
+        if self.kind != "task":
+            raise ValueError(f"{self.task_name} is a step of {self.parent_name}: abort that action")
+        source.abort(self.run_name, reason, self.name)
 
     @blocking_method
     def wait(self: Action, quiet: bool = False, wait_for: str = "terminal") -> None:

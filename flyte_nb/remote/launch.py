@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.isolation import check_isolation
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
 from flyte_nb.engine.session import Session, session
 from flyte_nb.engine.state import RunState
 from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
+from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.unsupported import rerun
@@ -123,6 +125,7 @@ def with_runcontext(
     cache_lookup_scope: str = "global",
     preserve_original_types: bool = False,
     debug: bool = False,
+    isolation: Isolation | None = None,
     tracked: bool = False,
     tracked_strict: bool = False,
     _tracker: Any = None,
@@ -143,6 +146,8 @@ def with_runcontext(
         labels: kept with the run; runs are found by them.
         annotations: kept with the run.
         max_action_concurrency: how many actions may be at work at once; 0 or None for no limit.
+        env_vars: environment variables of the run's processes; its tasks run in processes then.
+        isolation: where tasks run: `kernel`, `process` or `virtualenv`; None lets the session or each task decide.
         custom_context: what `flyte.get_custom_context()` gives in every task.
         log_level: level of the logger `flyte`.
         user_log_level: level of the logger `flyte.user`.
@@ -166,6 +171,7 @@ def with_runcontext(
         raise ValueError(
             "copy_style='custom' is Flyte's own, for generated bundles; use 'loaded_modules', 'all' or 'none'"
         )
+    check_isolation(isolation)
     if max_action_concurrency is not None and (max_action_concurrency < 0 or max_action_concurrency == 1):
         raise ValueError(
             f"max_action_concurrency must be 0 (no limit) or at least 2 (the parent is an action too), "
@@ -188,6 +194,7 @@ def with_runcontext(
         "project": project,
         "domain": domain,
         "env_vars": sorted(env_vars) if env_vars else None,
+        "isolation": isolation,
         "interruptible": interruptible,
         "log_format": log_format if log_format != "console" else None,
         "reset_root_logger": reset_root_logger or None,
@@ -213,6 +220,8 @@ def with_runcontext(
         raw_data_path=raw_data_path.removeprefix("file://") if raw_data_path else None,
         run_base_dir=run_base_dir,
         run_start_time=run_start_time,
+        env_vars=env_vars or {},
+        isolation=isolation,
         recorded={key: value for key, value in recorded.items() if value is not None},
     )
     return Runner(options, mode or "local")

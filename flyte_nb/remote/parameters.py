@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.launch import with_runcontext
 from flyte_nb.remote.run import Run
@@ -21,7 +23,7 @@ from flyte_nb.remote.search import did_you_mean
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.previews import short_text
 
-__all__ = ["Given", "describe_parameters", "input_from_text", "labels_of", "parameter_named"]
+__all__ = ["Given", "describe_parameters", "input_from_text", "isolation_named", "labels_of", "parameter_named"]
 
 PLAIN = (int, float, str, bool, bytes)
 """Types whose text is never JSON."""
@@ -33,14 +35,15 @@ TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f
 
 @dataclass
 class Given:
-    """The inputs of a task and the labels of its run, as words give them one after the other."""
+    """The inputs of a task and the options of its run, as words give them one after the other."""
 
     task: TaskTemplate[Any, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    isolation: Isolation | None = None
 
     def take_option(self, option: str, rest: list[str]) -> None:
-        """Takes `--name value`, `--name=value`, `--flag`, `--no-flag` or `--label KEY=VALUE`.
+        """Takes `--name value`, `--name=value`, `--flag`, `--no-flag`, `--label KEY=VALUE` or `--isolation WHERE`.
 
         Args:
             option: the word with the dashes.
@@ -55,6 +58,9 @@ class Given:
             return
         types = self.task.native_interface.get_input_types()
         key = name.replace("-", "_")
+        if name == "isolation" and name not in types:
+            self.isolation = isolation_named(text if is_joined else self._next(option, rest))
+            return
         negated = key.removeprefix("no_")
         if types.get(key) is bool and not is_joined and (not rest or rest[0].lower() not in TRUTHS):
             self.give(key, True)
@@ -94,7 +100,7 @@ class Given:
         """
         self.check()
         try:
-            return with_runcontext(labels=self.labels).run(self.task, **self.inputs)
+            return with_runcontext(labels=self.labels, isolation=self.isolation).run(self.task, **self.inputs)
         except (TypeError, ValueError) as error:
             if hasattr(error, "run"):  # raised by the run, not by the check of its inputs
                 raise
@@ -148,6 +154,18 @@ def describe_parameters(task: TaskTemplate[Any, Any]) -> str:
         return "It takes no inputs."
     texts = [f"{name}: {describe_type(declared)}{_default(default)}" for name, (declared, default) in inputs.items()]
     return f"It takes {', '.join(texts)}."
+
+
+def isolation_named(text: str) -> Isolation:
+    """The isolation of that name.
+
+    Raises:
+        CommandError: there is none.
+    """
+    for isolation in ISOLATIONS:
+        if isolation == text:
+            return isolation
+    raise CommandError(f"isolation is {', '.join(ISOLATIONS)}; got {text!r}.{did_you_mean(text, ISOLATIONS)}")
 
 
 def labels_of(texts: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from flyte_nb.remote.source import source
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, RunRow
 from flyte_nb.types.previews import label_of_payload
@@ -93,9 +94,10 @@ def run_line(run: RunRow) -> str:
 
 def action_label(action: ActionRow | Action, names: InputNames) -> str:
     """A few words that tell the action from its siblings: its inputs."""
+    inputs = source.shown(action.inputs)
     if action.kind == "task":
-        return label_of_payload(names.get(action.spec, ()), action.inputs)
-    return label_of_payload([name for name, _ in action.trace_inputs or ()], action.inputs)
+        return label_of_payload(names.get(action.spec, ()), inputs)
+    return label_of_payload([name for name, _ in action.trace_inputs or ()], inputs)
 
 
 def error_line(error: ErrorRecord) -> str:

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.engine.isolation import session_isolation
 from flyte_nb.errors import InitializationError
+from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.calls import blocking
 
 __all__ = [
@@ -70,9 +72,10 @@ def init(
     user_log_level: int | None = None,
     endpoint: str | None = None,
     api_key: str | None = None,
+    isolation: Isolation | None = None,
     **options: Any,
 ) -> None:
-    """Sets names and log levels for the runs of this process. Optional: without it, runs are local too.
+    """Sets names, log levels and isolation for the runs of this process. Optional: without it, runs are local too.
 
     Args:
         org: kept and shown.
@@ -83,11 +86,13 @@ def init(
         user_log_level: level of the logger `flyte.user`.
         endpoint: address of a Flyte backend.
         api_key: key of a Flyte backend.
+        isolation: where tasks run: `kernel`, `process` or `virtualenv`; None lets each task decide.
         options: Flyte's other parameters, kept.
 
     Raises:
         flyte_nb.errors.InitializationError: an endpoint or key is given: this release runs locally only.
         TypeError: a parameter that Flyte does not have.
+        ValueError: an isolation that does not exist.
     """
     if unknown := sorted(set(options) - FLYTES_OWN):
         raise TypeError(f"flyte.init() got unexpected parameters: {', '.join(unknown)}")
@@ -98,6 +103,7 @@ def init(
     if user_log_level is not None:
         logging.getLogger("flyte.user").setLevel(user_log_level)
     given = {"org": org, "project": project, "domain": domain, "root_dir": root_dir, "log_format": log_format}
+    session_isolation(isolation, f"flyte.init(isolation={isolation!r})")
     _settings.clear()
     _settings.update({key: value for key, value in (given | options).items() if value is not None}, initialized=True)
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import cloudpickle
 
+from flyte_nb.engine.aborting import abort_action, abort_run
 from flyte_nb.engine.action import Action as LiveAction
-from flyte_nb.engine.run import abort_run, label_run
+from flyte_nb.engine.identity import ROOT
+from flyte_nb.engine.run import label_run
 from flyte_nb.engine.session import current_session
 from flyte_nb.engine.state import RunState
 from flyte_nb.models import NativeInterface
@@ -44,6 +46,11 @@ class LocalSource:
         """Where large values are."""
         active = current_session()
         return active.values if active is not None else ValueStore()
+
+    def shown(self, payload: bytes) -> bytes:
+        """The payload to show: without the values of secrets that this process has given to tasks."""
+        active = current_session()
+        return active.masker.mask_payload(payload) if active is not None and active.masker.active else payload
 
     def live(self, run: str) -> RunState | None:
         """The run in this process's memory, if it is there."""
@@ -137,8 +144,8 @@ class LocalSource:
         else:
             self.store.label(run, labels)
 
-    def abort(self, run: str, reason: str) -> None:
-        """Ends a run of this process; one that is over stays as it is.
+    def abort(self, run: str, reason: str, action: str = ROOT) -> None:
+        """Ends a run of this process, or one of its actions; what is over stays as it is.
 
         Raises:
             ValueError: the run lives in another process.
@@ -146,8 +153,12 @@ class LocalSource:
         live = self.live(run)
         active = current_session()
         if live is not None and active is not None:
-            if not live.closed:
+            if live.closed:
+                return
+            if action == ROOT:
                 abort_run(active, live, reason)
+            else:
+                abort_action(active, live.actions[action], reason)
         elif self.store.run(run).ended_ns is None:
             raise ValueError(f"Run {run} lives in another process; abort it there.")
 

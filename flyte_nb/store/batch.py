@@ -62,6 +62,7 @@ class ActionPatch:
         "attempt",
         "ended_ns",
         "error",
+        "initializing_ns",
         "isolation",
         "note",
         "outputs",
@@ -80,6 +81,7 @@ class ActionPatch:
         self.error: str | None = None
         self.source = ""
         self.note = ""
+        self.initializing_ns: int | None = None
         self.isolation: str | None = None
         self.outputs: bytes | None = None
 
@@ -93,7 +95,8 @@ class ActionPatch:
             named = (*named, begun.group, begun.position, begun.queued_ns)
             inputs, trace_inputs, context = begun.payload, named_types(begun.inputs), json_text(begun.custom_context)
         now = (self.started_ns, self.ended_ns, self.attempt, self.phase, self.error, self.source, self.note)
-        return (run, action, *named, *now, self.isolation, inputs, self.outputs, trace_inputs, context)
+        values = (inputs, self.outputs, trace_inputs, context)
+        return (run, action, *named, *now, self.isolation, *values, self.initializing_ns)
 
 
 class Batch:
@@ -156,7 +159,7 @@ class Batch:
     def _declare_task(self, event: TaskDeclared, journal: str) -> None:
         named = (event.run, event.task, event.spec, event.short_name, event.own_digest, event.deep_digest, event.place)
         declared = (named_types(event.inputs), named_types(event.outputs), json_text(event.settings), event.types)
-        self.tasks.append((*named, event.source, *declared))
+        self.tasks.append((*named, event.source, *declared, event.isolation, event.isolation_reason))
 
     def _start_action(self, event: ActionStarted, journal: str) -> None:
         self.actions[event.run, event.action] = ActionPatch(event)
@@ -182,6 +185,7 @@ class Batch:
         patch.outputs, patch.error = event.payload, json_text(event.error)
         patch.source, patch.note = event.source, event.note
         patch.isolation = event.where or patch.isolation
+        patch.initializing_ns = event.initializing_ns
         if event.payload is not None:
             self.action_values.extend(value_rows(event.run, event.action, "output", event.payload))
 

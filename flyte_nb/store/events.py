@@ -87,6 +87,9 @@ class TaskDeclared(msgspec.Struct, array_like=True, tag="task", frozen=True):
     short_name: str = ""
     place: str = ""
     """Where it was declared: cell and line, or file and line."""
+    isolation: str = ""
+    """Where its attempts run: kernel, process or virtualenv."""
+    isolation_reason: str = ""
 
 
 class ActionStarted(msgspec.Struct, array_like=True, tag="act", frozen=True):
@@ -149,6 +152,8 @@ class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True):
     """A word to the user: a thread still running, a value that could not be recorded, ..."""
     where: str = ""
     """Isolation and worker of the last attempt."""
+    initializing_ns: int | None = None
+    """When the last attempt had what it asked for, and its process began to start."""
 
 
 class LogWritten(msgspec.Struct, array_like=True, tag="log", frozen=True):

@@ -121,7 +121,7 @@ def merge_actions(connection: DuckDBPyConnection, rows: Sequence[tuple[Any, ...]
             started_ns = patch.started_ns, ended_ns = patch.ended_ns, attempt = patch.attempt, phase = patch.phase,
             error = CASE WHEN patch.ended_ns IS NULL THEN coalesce(patch.error, known.error) ELSE patch.error END,
             source = patch.source, note = patch.note, isolation = coalesce(patch.isolation, known.isolation),
-            outputs = patch.outputs
+            outputs = patch.outputs, initializing_ns = patch.initializing_ns
         WHEN NOT MATCHED THEN INSERT
         """
     )

@@ -105,3 +105,15 @@ def first_tables(connection: DuckDBPyConnection) -> None:
         CREATE TABLE store.reports (run VARCHAR, action VARCHAR, attempt INTEGER, at_ns BIGINT, html VARCHAR);
         """
     )
+
+
+@migration(2)
+def isolation_columns(connection: DuckDBPyConnection) -> None:
+    """Where tasks run and why, and when the process of an attempt began to start."""
+    connection.execute(
+        """
+        ALTER TABLE store.tasks ADD COLUMN isolation VARCHAR DEFAULT '';
+        ALTER TABLE store.tasks ADD COLUMN isolation_reason VARCHAR DEFAULT '';
+        ALTER TABLE store.actions ADD COLUMN initializing_ns BIGINT;
+        """
+    )

@@ -33,8 +33,9 @@ __all__ = ["Store", "connect"]
 RUN_COLUMNS = """run AS name, task, phase, started_ns, ended_ns, labels, annotations, notebook, cell, parent_run,
     environment, options, error, action_count"""
 ACTION_COLUMNS = """run, action AS name, parent, kind, task, spec, group_name AS "group", phase, queued_ns, started_ns,
-    ended_ns, attempt, error, source, note, coalesce(isolation, '') AS "where", inputs, outputs, trace_inputs"""
-TASK_COLUMNS = """task, spec, own_digest, deep_digest, source, inputs, outputs, settings, types, short_name, place"""
+    ended_ns, attempt, error, source, note, coalesce(isolation, '') AS "where", inputs, outputs, trace_inputs, initializing_ns"""
+TASK_COLUMNS = """task, spec, own_digest, deep_digest, source, inputs, outputs, settings, types, short_name, place,
+    isolation, isolation_reason"""
 
 Record = dict[str, Any]
 

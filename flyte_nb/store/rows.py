@@ -55,6 +55,7 @@ class ActionRow:
     outputs: bytes | None = None
     trace_inputs: list[tuple[str, str]] | None = None
     where: str = ""
+    initializing_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,3 +91,5 @@ class TaskRow:
     types: bytes
     short_name: str
     place: str
+    isolation: str
+    isolation_reason: str

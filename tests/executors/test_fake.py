@@ -26,7 +26,15 @@ async def never_runs(x: int) -> int:
 def answered_by(script: dict[str, list[Answer]]) -> FakeExecutor:
     """The executor of this process's runs from now on."""
     active, executor = session(), FakeExecutor(script)
-    active.controller = LocalController(active.engine, executor, active.values, active.cache, active.executor.threads)
+    active.controller = LocalController(
+        active.engine,
+        executor,
+        active.processes,
+        active.values,
+        active.cache,
+        active.shipper,
+        active.executor.threads,
+    )
     return executor
 
 

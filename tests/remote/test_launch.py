@@ -30,6 +30,7 @@ RECORDED: dict[str, Any] = {
     "interactive_mode": True,
     "project": "flytesnacks",
     "domain": "development",
+    "isolation": "process",
     "interruptible": True,
     "log_format": "json",
     "reset_root_logger": True,

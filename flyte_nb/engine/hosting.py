@@ -1,0 +1,114 @@
+"""What the engine does for code that runs in a worker: the near side of `flyte_nb.executors.base.Host`.
+
+A worker's calls, traces, output and report arrive as messages; here they meet the same engine as those of kernel code,
+so all is recorded in one place and in one way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from flyte_nb.authoring.trace import TraceFunction
+from flyte_nb.engine.action import Action, Attempt
+from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.tracing import begin_step, fail_step
+from flyte_nb.executors import displays
+from flyte_nb.executors.displays import Display, kept_of
+from flyte_nb.executors.frames import Code, TaskReference
+from flyte_nb.store.values import ValueStore
+
+if TYPE_CHECKING:
+    from flyte_nb.engine.controller import LocalController
+
+__all__ = ["AttemptHost"]
+
+
+class AttemptHost:
+    """Serves the code of one attempt.
+
+    Args:
+        controller: takes its calls.
+        attempt: the attempt.
+        custom_context: what it was handed down.
+        shipper: knows the tasks that its code refers to.
+        values: where its worker puts large values.
+    """
+
+    def __init__(
+        self,
+        controller: LocalController,
+        attempt: Attempt,
+        custom_context: Mapping[str, str],
+        shipper: Shipper,
+        values: ValueStore,
+    ) -> None:
+        self._controller = controller
+        self._attempt = attempt
+        self._custom_context = custom_context
+        self._shipper = shipper
+        self._values = values
+        self._steps: dict[int, Action] = {}
+
+    async def submit(
+        self, task: TaskReference, payload: bytes, group: str | None, custom_context: Mapping[str, str]
+    ) -> bytes:
+        template = self._shipper.template(task)
+        return await self._controller.submit_encoded(self._attempt, template, payload, group, custom_context)
+
+    def begin_trace(
+        self, step: int, name: str, code: str, names: Sequence[tuple[str, str]], payload: bytes, group: str | None
+    ) -> None:
+        digest = _digest_of_imported(code) if ":" in code else code
+        self._steps[step] = begin_step(self._attempt, name, digest, names, payload, group, self._custom_context)
+
+    async def end_trace(self, step: int, payload: bytes | None, error: BaseException | None) -> None:
+        action = self._steps.pop(step)
+        run = action.run_state
+        position = fail_step(action, error) if error is not None else run.end(action, "succeeded", payload)
+        await run.sink.durable(position)
+
+    def fetch(self, key: str) -> Code:
+        return self._shipper.ship(self._shipper.template(TaskReference(key)))
+
+    def wrote(self, stream: str, text: str) -> None:
+        shown = sys.stderr if stream == "stderr" else sys.stdout
+        self._attempt.output.write(stream, text, shown.write)
+
+    def displayed(self, bundle: str) -> None:
+        shown = Display.from_json(bundle)
+        kept = {} if shown.update else kept_of(shown.data)
+        if kept:
+            self._attempt.output.display(json.dumps(kept))
+        if displays.show is not None:
+            displays.show(self._masked(shown))
+
+    def _masked(self, shown: Display) -> Display:
+        """The display without the values of secrets."""
+        masker = self._attempt.action.run_state.masker
+        if not masker.active:
+            return shown
+        data = {kind: masker.mask(part) if isinstance(part, str) else part for kind, part in shown.data.items()}
+        return replace(shown, data=data)
+
+    def reported(self, html: str) -> None:
+        self._attempt.record_report(html)
+
+    def stored(self, digests: Sequence[str]) -> None:
+        self._values.note_stored(digests)
+
+
+def _digest_of_imported(place: str) -> str:
+    """The digest of a traced function that the worker has imported: `module:name`."""
+    module, _, name = place.partition(":")
+    try:
+        function = attrgetter(name)(import_module(module))
+    except (ImportError, AttributeError):
+        return place
+    return own_digest(function) if isinstance(function, TraceFunction) else place
