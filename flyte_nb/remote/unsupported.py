@@ -55,8 +55,10 @@ def _refusing(name: str, instead: str) -> Blocking[..., Any]:
     return Blocking(refuse)
 
 
-build = _refusing("build", "images are recorded with the task; runs use the kernel's own interpreter.")
-build_images = _refusing("build_images", "images are recorded with the task; runs use the kernel's own interpreter.")
+BUILDS_ITSELF = "a task that runs with isolation='virtualenv' builds its image itself; `%flyte images` lists them."
+
+build = _refusing("build", BUILDS_ITSELF)
+build_images = _refusing("build_images", BUILDS_ITSELF)
 deploy = _refusing("deploy", "run the task with flyte.run; the same code deploys to a backend with `import flyte`.")
 rerun = _refusing("rerun", "call flyte.run with the inputs of the run: flyte.run(task, **run.inputs()).")
 serve = _refusing("serve", "apps need a cluster.")
