@@ -14,6 +14,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.processes import one_session
+
 settings.register_profile("fast", max_examples=50, derandomize=True, deadline=None, database=None)
 settings.register_profile(
     "fuzz", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -36,6 +38,13 @@ def flyte_nb_home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     yield home
     if (engine := sys.modules.get("flyte_nb.engine.session")) is not None:
         engine.end_session()
+
+
+@pytest.fixture
+def no_process_left(flyte_nb_home: Path) -> Iterator[None]:
+    """Ends the session after the test, and fails it when a process that it started lives on."""
+    with one_session(flyte_nb_home):
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

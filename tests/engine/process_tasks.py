@@ -1,4 +1,5 @@
 """Tasks that run in processes of each kind, in a module that workers import."""
+# ruff: noqa: ASYNC110, ASYNC221, ASYNC240  (they block on purpose, and wait for other processes)
 
 from __future__ import annotations
 
@@ -6,8 +7,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,12 @@ warm = flyte.TaskEnvironment("warm", reusable=flyte.ReusePolicy(replicas=2))
 shared = flyte.TaskEnvironment("shared", reusable=flyte.ReusePolicy(replicas=1, concurrency=8))
 only = flyte.TaskEnvironment("only", reusable=flyte.ReusePolicy(replicas=1))
 other = flyte.TaskEnvironment("other", reusable=flyte.ReusePolicy(replicas=1))
+
+
+async def until_exists(path: Path) -> None:
+    while not path.exists():
+        await asyncio.sleep(0.005)
+
 
 # ---------------------------------------------------------------- where code runs
 
@@ -186,6 +191,20 @@ async def fans(depth: int) -> int:
     return sum(await asyncio.gather(*[fans.override(short_name=f"fan{i}")(depth - 1) for i in range(3)]))
 
 
+greedy = flyte.TaskEnvironment("greedy", resources=flyte.Resources(cpu=2), reusable=flyte.ReusePolicy(replicas=1))
+greedy_cold = flyte.TaskEnvironment("greedy_cold", resources=flyte.Resources(cpu=2), env_vars={"PLACE": "cold"})
+
+
+@greedy.task
+async def descends_greedily(depth: int) -> int:
+    return 0 if depth == 0 else 1 + await descends_greedily(depth - 1)
+
+
+@greedy_cold.task
+async def descends_in_fresh_processes(depth: int) -> int:
+    return 0 if depth == 0 else 1 + await descends_in_fresh_processes(depth - 1)
+
+
 # ---------------------------------------------------------------- what is recorded
 
 
@@ -273,7 +292,7 @@ async def sees_context() -> dict[str, Any]:
 @cold.task
 async def hands_down() -> tuple[dict[str, Any], dict[str, Any]]:
     with flyte.custom_context(colour="blue"), flyte.group("here"):
-        return await sees_context(), {"mine": dict(flyte.ctx().custom_context)}  # type: ignore[union-attr]
+        return await sees_context(), {"mine": dict(flyte.ctx().custom_context)}
 
 
 @cold.task(report=True)
@@ -285,7 +304,7 @@ async def reports() -> None:
 
 @cold.task(retries=1)
 async def resumes(folder: str) -> int:
-    checkpoint = flyte.ctx().checkpoint  # type: ignore[union-attr]
+    checkpoint = flyte.ctx().checkpoint
     assert checkpoint is not None
     before = await checkpoint.load()
     if before is None:
@@ -317,14 +336,14 @@ async def displays() -> None:
     from IPython.display import HTML, display
 
     print("before")
-    display(HTML("<b>here</b>"))
+    display(HTML("<b>here</b>"))  # type: ignore[no-untyped-call]
     print("after")
 
 
 @cold.task
 async def prints_slowly(folder: str) -> None:
     print("first")
-    await _until(Path(folder, "go"))
+    await until_exists(Path(folder, "go"))
     print("last")
 
 
@@ -355,7 +374,8 @@ async def overrides(folder: str) -> list[Any]:
     tries = await fails_twice(folder, 3)
     apart = await pid_only.override(reusable="off")()
     larger = await limit.override(resources=flyte.Resources(memory="300Mi"), reusable="off")()
-    return [tries, apart != os.getpid(), larger]
+    kept = adds.override(cache="auto")
+    return [tries, apart != os.getpid(), larger, await kept(40), await kept(40)]
 
 
 @only.task
@@ -374,130 +394,7 @@ async def limit() -> bool:
     return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
 
 
-# ---------------------------------------------------------------- ending
-
-
-async def _until(path: Path) -> None:
-    while not path.exists():
-        await asyncio.sleep(0.005)
-
-
-def began(folder: str, name: str) -> None:
-    """Says that a task runs, and in which process."""
-    path = Path(folder, f"{name}.new")
-    path.write_text(str(os.getpid()))
-    path.rename(Path(folder, name))
-
-
-@cold.task
-async def waits(folder: str, name: str = "began") -> int:
-    began(folder, name)
-    try:
-        await asyncio.sleep(3600)
-    finally:
-        Path(folder, f"{name}-ended").touch()
-    return 1
-
-
-@cold.task
-async def spins(folder: str) -> int:
-    began(folder, "began")
-    while True:
-        pass
-
-
-@cold.task
-def spins_sync(folder: str) -> int:
-    began(folder, "began")
-    while True:
-        pass
-
-
-@cold.task
-def sleeps_in_c(folder: str) -> int:
-    began(folder, "began")
-    time.sleep(3600)
-    return 1
-
-
-@cold.task
-async def blocks_in_c(folder: str) -> int:
-    began(folder, "began")
-    time.sleep(3600)
-    return 1
-
-
-@cold.task
-async def refuses(folder: str) -> int:
-    began(folder, "began")
-    while True:
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            continue
-
-
-@only.task
-def sleeps_warm(folder: str) -> int:
-    began(folder, "began")
-    threading.Event().wait()
-    return 1
-
-
-@cold.task
-async def starts_programs(folder: str) -> int:
-    plain_child = subprocess.Popen(["sleep", "3600"])
-    daemon = subprocess.Popen(["sleep", "3600"], start_new_session=True)
-    Path(folder, "children").write_text(f"{plain_child.pid} {daemon.pid}")
-    began(folder, "began")
-    await asyncio.sleep(3600)
-    return 1
-
-
-@cold.task
-async def waits_for_child(folder: str) -> int:
-    return await waits(folder)
-
-
-@cold.task
-def waits_for_child_sync(folder: str) -> int:
-    return sleeps_in_c(folder)
-
-
-ENDLESS: dict[str, Any] = {
-    "async": waits,
-    "async loop": spins,
-    "sync loop": spins_sync,
-    "sync in C": sleeps_in_c,
-    "async in C": blocks_in_c,
-    "refuses": refuses,
-    "warm, in C": sleeps_warm,
-    "parent": waits_for_child,
-    "sync parent": waits_for_child_sync,
-    "programs": starts_programs,
-}
-
-
-@cold.task
-async def cancels_a_child(folder: str) -> str:
-    child = asyncio.create_task(waits(folder))
-    await _until(Path(folder, "began"))
-    child.cancel()
-    try:
-        await child
-    except asyncio.CancelledError:
-        return "cancelled"
-    return "not cancelled"
-
-
-@cold.task
-async def times_out(folder: str) -> str:
-    try:
-        async with asyncio.timeout(0.3):
-            await waits(folder)
-    except TimeoutError:
-        return "timed out"
-    return "in time"
+# ---------------------------------------------------------------- errors
 
 
 @cold.task
@@ -508,37 +405,3 @@ async def fails_at_once() -> int:
 @cold.task
 async def returns_something_else() -> int:
     return "text"  # type: ignore[return-value]
-
-
-@cold.task
-async def fails_once_others_run(folder: str) -> int:
-    await _until(Path(folder, "began"))
-    raise ValueError("unlucky")
-
-
-@cold.task
-async def groups_tasks(folder: str) -> str:
-    codes: list[str] = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(waits(folder))
-            group.create_task(fails_once_others_run(folder))
-    except* flyte.errors.RuntimeUserError as errors:
-        codes += [error.code for error in errors.exceptions if isinstance(error, flyte.errors.RuntimeUserError)]
-    return str(codes)
-
-
-@cold.task
-async def leaves_a_child_running(folder: str) -> str:
-    asyncio.create_task(waits(folder))  # noqa: RUF006
-    await _until(Path(folder, "began"))
-    return "left"
-
-
-@cold.task
-async def survives_its_childs_abort(folder: str) -> str:
-    try:
-        await waits(folder)
-    except flyte.errors.ActionAbortedError as error:
-        return f"aborted: {error}"
-    return "not aborted"

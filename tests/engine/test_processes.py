@@ -1,10 +1,9 @@
-"""Tasks in processes do what tasks in the kernel do: they call, trace, print, report; and warm ones keep what is theirs."""
+"""Tasks in processes do what tasks in the kernel do: they call, trace, print, report. Warm ones keep their state."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.remote import Run
+from tests.engine import endless_tasks
 from tests.engine import process_tasks as tasks
 from tests.processes import one_session, until
 
@@ -73,7 +73,8 @@ def test_a_run_or_the_session_can_ask_for_processes_and_for_the_kernel() -> None
 
 def test_a_task_taken_out_of_its_pool_runs_as_the_rest_of_its_settings_say(folder: str) -> None:
     run = flyte.run(tasks.overrides, folder)
-    assert run.outputs()[0] == [3, True, True]
+    assert run.outputs()[0] == [3, True, True, 41, 41]
+    assert places(run, "adds") == {"only worker 1", "cache"}
     assert places(run, "pid_only") == {"kernel"}
     assert places(run, "limit") == {"process"}
 
@@ -114,9 +115,18 @@ def test_a_call_in_a_process_uses_the_cache() -> None:
     assert [action.where.partition(" (")[0] for action in run.actions().where(task="cached")] == ["process", "cache"]
 
 
-@pytest.mark.parametrize("depth", [50])
-@pytest.mark.parametrize("task", [tasks.descends, tasks.descends_sync, tasks.zigs], ids=lambda task: task.name)
-def test_recursion_in_one_worker_with_one_place_ends(task: Any, depth: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "depth"),
+    [
+        (tasks.descends, 50),
+        (tasks.descends_sync, 50),
+        (tasks.zigs, 50),
+        (tasks.descends_greedily, 50),
+        (tasks.descends_in_fresh_processes, 8),
+    ],
+    ids=lambda task: getattr(task, "name", None),
+)
+def test_recursion_through_one_place_and_all_cpus_ends(task: Any, depth: int) -> None:
     run = flyte.run(task, depth)
     assert run.outputs()[0] == depth
     assert len(run.actions()) == depth + 1
@@ -253,26 +263,26 @@ def test_a_display_is_kept_with_its_action() -> None:
 
 
 def test_a_child_that_its_parent_cancels_is_aborted_with_its_process(folder: str) -> None:
-    run = flyte.run(tasks.cancels_a_child, folder)
+    run = flyte.run(endless_tasks.cancels_a_child, folder)
     assert run.outputs()[0] == "cancelled"
     assert phases(run) == {"cancels_a_child": "succeeded", "waits": "aborted"}
     assert Path(folder, "began-ended").exists()
 
 
 def test_a_timeout_in_the_code_ends_what_it_waits_for(folder: str) -> None:
-    run = flyte.run(tasks.times_out, folder)
+    run = flyte.run(endless_tasks.times_out, folder)
     assert run.outputs()[0] == "timed out"
     assert phases(run) == {"times_out": "succeeded", "waits": "aborted"}
 
 
 def test_a_failure_in_a_task_group_cancels_the_others(folder: str) -> None:
-    run = flyte.run(tasks.groups_tasks, folder)
+    run = flyte.run(endless_tasks.groups_tasks, folder)
     assert run.outputs()[0] == "['ValueError']"
     assert phases(run) == {"groups_tasks": "succeeded", "waits": "aborted", "fails_once_others_run": "failed"}
 
 
 def test_a_child_that_nobody_waited_for_is_aborted_with_its_parents_end(folder: str) -> None:
-    run = flyte.run(tasks.leaves_a_child_running, folder)
+    run = flyte.run(endless_tasks.leaves_a_child_running, folder)
     assert phases(run) == {"leaves_a_child_running": "succeeded", "waits": "aborted"}
 
 
@@ -318,6 +328,3 @@ def test_a_worker_does_not_repeat_what_declarations_say() -> None:
     """The kernel has warned already, when the module was imported there."""
     run = flyte.run(tasks.pid_cold)
     assert list(run.get_logs()) == []
-
-
-_ = time

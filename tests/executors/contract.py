@@ -1,7 +1,8 @@
 """What every executor promises: `ExecutorContract` to its caller, `UserCodeContract` to the code that it runs.
 
-A test of an executor inherits the contracts that apply to it and gives the fixture `executor`. Tasks are called by the
-names of this module, so that an executor that runs no code can be told what they come to.
+A test of an executor inherits the contracts that apply to it and gives the fixtures `executor`, and `calls` where code
+and values must be made ready for another process. Tasks are called by the names of their functions, so that an executor
+that runs no code can be told what they come to.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from threading import Event
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytest
 
 from flyte_nb.authoring.context import Controller, Scope, current_scope
 from flyte_nb.executors.base import Call, Executor, Outcome
+from tests.executors import callees
+from tests.executors.callees import doubles, raises
+
+__all__ = ["BOTH", "Calls", "ExecutorContract", "LocalCalls", "UserCodeContract", "call", "doubles", "scope", "waiting"]
 
 BOTH = pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
 
@@ -36,16 +41,24 @@ def call(function: Callable[..., Any], is_async: bool, inputs: Mapping[str, Any]
     )
 
 
-def doubles(x: int) -> int:
-    return 2 * x
+class Calls(Protocol):
+    """Makes calls of the functions of `callees`, and reads what they come to, as the place where they run has it."""
+
+    def call(self, function: str, is_async: bool, inputs: Mapping[str, Any] | None = None, name: str = "") -> Call:
+        """A call of a function by its name there; of its async form, if that is asked for."""
+
+    def value(self, outcome: Outcome) -> Any:
+        """What the function returned."""
 
 
-def raises() -> int:
-    raise ValueError("unlucky")
+class LocalCalls:
+    """Calls of functions that run in this process."""
 
+    def call(self, function: str, is_async: bool, inputs: Mapping[str, Any] | None = None, name: str = "") -> Call:
+        return call(getattr(callees, function), is_async, inputs, name)
 
-def exits() -> int:
-    raise SystemExit(3)
+    def value(self, outcome: Outcome) -> Any:
+        return outcome.value
 
 
 class Waiting:
@@ -96,37 +109,42 @@ async def executing(executor: Executor, started: Event, waiting_call: Call) -> A
 
 
 class ExecutorContract:
-    """Outcomes, and cancellation."""
+    """Outcomes, whichever the place."""
 
-    def test_it_has_a_name_to_show(self, executor: Executor) -> None:
+    @pytest.fixture
+    def calls(self) -> Calls:
+        return LocalCalls()
+
+    async def test_it_has_a_name_to_show(self, executor: Executor) -> None:
         assert executor.name
 
     @BOTH
-    async def test_a_value_is_the_outcome(self, executor: Executor, is_async: bool) -> None:
-        outcome = await executor.execute(call(doubles, is_async, {"x": 21}))
-        assert (outcome.value, outcome.error) == (42, None)
+    async def test_a_value_is_the_outcome(self, executor: Executor, calls: Calls, is_async: bool) -> None:
+        outcome = await executor.execute(calls.call("doubles", is_async, {"x": 21}))
+        assert outcome.error is None
+        assert calls.value(outcome) == 42
 
     @BOTH
     async def test_an_error_of_the_code_is_an_outcome_and_the_original(
-        self, executor: Executor, is_async: bool
+        self, executor: Executor, calls: Calls, is_async: bool
     ) -> None:
-        outcome = await executor.execute(call(raises, is_async))
+        outcome = await executor.execute(calls.call("raises", is_async))
         assert isinstance(outcome.error, ValueError)
         assert outcome.error.args == ("unlucky",)
 
     @BOTH
     async def test_code_that_exits_ends_neither_the_loop_nor_the_process(
-        self, executor: Executor, is_async: bool
+        self, executor: Executor, calls: Calls, is_async: bool
     ) -> None:
-        outcome = await executor.execute(call(exits, is_async))
+        outcome = await executor.execute(calls.call("exits", is_async))
         assert isinstance(outcome.error, SystemExit)
         assert outcome.error.code == 3
 
     @BOTH
-    async def test_calls_run_at_the_same_time(self, executor: Executor, is_async: bool) -> None:
-        calls = [call(doubles, is_async, {"x": x}, name="doubles_at_once") for x in range(8)]
-        outcomes = await asyncio.gather(*[executor.execute(one) for one in calls])
-        assert sorted(outcome.value for outcome in outcomes) == [0, 2, 4, 6, 8, 10, 12, 14]
+    async def test_calls_run_at_the_same_time(self, executor: Executor, calls: Calls, is_async: bool) -> None:
+        made = [calls.call("doubles", is_async, {"x": x}, name="doubles_at_once") for x in range(8)]
+        outcomes = await asyncio.gather(*[executor.execute(one) for one in made])
+        assert sorted(calls.value(outcome) for outcome in outcomes) == [0, 2, 4, 6, 8, 10, 12, 14]
 
 
 class UserCodeContract:

@@ -85,7 +85,7 @@ async def test_the_main_module_is_new_and_has_no_file(spawner: Spawner) -> None:
     await end(worker)
 
 
-async def test_a_worker_inherits_its_socket_and_its_output_only(spawner: Spawner) -> None:
+async def test_a_worker_inherits_its_socket_and_its_outputs_only(spawner: Spawner) -> None:
     worker = await spawner.start(settings())
     code = "import glob, os; answer = [os.readlink(f) for f in glob.glob('/proc/self/fd/*') if os.path.lexists(f)]"
     opened = await ask(worker, code)
@@ -94,8 +94,8 @@ async def test_a_worker_inherits_its_socket_and_its_output_only(spawner: Spawner
     assert len(opened) == 3 + 1 + lifeline
     standard = await ask(worker, "import os; answer = [os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 1, 2)]")
     assert standard[0] == os.devnull
-    assert standard[1] == standard[2]
-    assert standard[1].startswith("pipe:")
+    assert all(output.startswith("pipe:") for output in standard[1:])
+    assert standard[1] != standard[2]
     await end(worker)
 
 
@@ -142,13 +142,14 @@ async def test_an_interrupt_does_not_reach_a_worker(spawner: Spawner) -> None:
 async def test_native_output_is_read_and_its_tail_kept(spawner: Spawner) -> None:
     worker = await spawner.start(settings())
     texts: list[str] = []
-    worker.native.on_text = texts.append
+    errors: list[str] = []
+    worker.native.on_text = lambda stream, text: (texts if stream == "stdout" else errors).append(text)
     await ask(worker, "import os, subprocess; os.write(1, 'grüße\\n'.encode()); subprocess.run(['echo', 'from echo'])")
     await ask(worker, "import sys; print('printed'); [os.write(2, f'line {n}\\n'.encode()) for n in range(50_000)]")
     await end(worker)
-    text = "".join(texts)
-    assert text.startswith("grüße\nfrom echo\nprinted\nline 0\n")
-    assert text.endswith("line 49999\n")
+    assert "".join(texts) == "grüße\nfrom echo\nprinted\n"
+    assert "".join(errors).startswith("line 0\n")
+    assert "".join(errors).endswith("line 49999\n")
     assert worker.native.tail(2) == "line 49998\nline 49999"
 
 

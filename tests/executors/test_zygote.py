@@ -112,7 +112,7 @@ async def test_a_module_that_starts_threads_is_not_kept_and_running_workers_stay
     names = write(plain_first="pass", threaded=threaded, plain_last="pass")
     with caplog.at_level("INFO", "flyte"):
         assert await loaded(zygote, names) == ["plain_first", "plain_last"]
-    assert "workers import threaded themselves: 1 threads were started" in caplog.text
+    assert "workers import threaded themselves, the zygote does not: it has 2 threads" in caplog.text
     assert await loaded(zygote, names) == ["plain_first", "plain_last"]
     assert await ask(early, "answer = os.getppid()") == parent
     await tell(early, "os._exit(3)")
@@ -174,7 +174,7 @@ async def test_where_a_fork_is_not_safe_workers_are_fresh_interpreters(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     worker = await zygote.start(settings())
     assert await ask(worker, "import os; answer = os.getppid()") == os.getpid()
-    assert "forking is not safe here, 1 threads were started" in caplog.text
+    assert "the zygote cannot fork, it has 2 threads" in caplog.text
     await end(worker)
 
 

@@ -1,0 +1,52 @@
+"""What tests that start worker processes share: waiting for them, and seeing that none is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+ENDING_SECONDS = 5.0
+
+
+@contextmanager
+def one_session(home: Path) -> Iterator[None]:
+    """Everything inside uses this home and one session, which is ended then; no process of it may live on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLYTE_NB_HOME", str(home))
+        yield
+        if (engine := sys.modules.get("flyte_nb.engine.session")) is not None:
+            engine.end_session()
+        _, alive = psutil.wait_procs(processes_of(home), timeout=ENDING_SECONDS)
+        for process in alive:
+            process.kill()
+        assert not alive, f"left behind: {alive}"
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """The processes that were started with this home in their environment, whose-ever children; without zombies."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("FLYTE_NB_HOME") == str(home) and is_alive(process.pid):
+                found.append(process)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for a condition; the test's own timeout bounds it."""
+    while not condition():
+        time.sleep(0.005)
