@@ -8,7 +8,6 @@ Python are ready by turns: together about one core's time, however many they are
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from flyte_nb.executors.threads import Job, TaskThreads
@@ -19,7 +18,7 @@ WINDOW_SECONDS = 0.5
 WINDOWS = 2
 """So many windows in a row must show it."""
 READY_LEAST = 0.85
-RAN_MOST = 1.15
+RAN_MOST = 1.25
 """Cores that threads take which share one lock: ready for at least, running on at most."""
 READY_MOST_EACH = 0.7
 """Threads with locks of their own would be ready for longer than this, on average."""
@@ -30,19 +29,27 @@ BUSY_LEAST = 0.05
 
 
 class Spent(NamedTuple):
-    """What a thread has had so far."""
+    """What a thread has had until a moment, in seconds."""
 
-    ran_seconds: float
-    ready_seconds: float
+    at: float
+    ran: float
+    ready: float
     """Running, or waiting for a core."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """What the threads of sync tasks had at one moment."""
+class Cores(NamedTuple):
+    """What a thread had of the machine on average."""
+
+    ran: float
+    ready: float
+
+
+class Window(NamedTuple):
+    """The threads of sync tasks at one moment."""
 
     at: float
-    spent: dict[Job, Spent]
+    spent: dict[int, Spent]
+    jobs: list[Job]
 
 
 class Contention:
@@ -53,53 +60,47 @@ class Contention:
         cores: that this process may use.
     """
 
-    def __init__(self, threads: TaskThreads, cores: float) -> None:
+    def __init__(self, threads: TaskThreads, cores: int) -> None:
         self._threads = threads
         self._cores = cores
-        self._before = Window(time.monotonic(), {})
+        self._before = Window(time.monotonic(), {}, [])
         self._windows = 0
 
     def look(self) -> list[Job]:
-        """The jobs that have kept each other waiting for a second; looks twice a second, however often it is called."""
+        """The jobs that keep each other waiting, and have for a second; looks twice a second, however often called."""
         now = time.monotonic()
-        seconds = now - self._before.at
-        if self._cores <= 1 or seconds < WINDOW_SECONDS:
+        if self._cores < 2 or now - self._before.at < WINDOW_SECONDS:
             return []
-        running = self._threads.running()
-        spent = {job: had for job, had in ((job, spent_by(thread)) for thread, job in running.items()) if had}
-        before, self._before = self._before, Window(now, spent)
-        cores = [
-            Spent(
-                (had.ran_seconds - before.spent[job].ran_seconds) / seconds,
-                (had.ready_seconds - before.spent[job].ready_seconds) / seconds,
-            )
-            for job, had in spent.items()
-            if job in before.spent
-        ]
+        jobs = self._threads.jobs()
+        spent = {thread: had for thread in jobs if (had := spent_by(thread)) is not None}
+        before, self._before = self._before, Window(now, spent, [job for job in jobs.values() if job is not None])
+        began = Spent(before.at, 0.0, 0.0)  # a thread that was not there then is new
+        cores = [cores_between(before.spent.get(thread, began), had) for thread, had in spent.items()]
         self._windows = self._windows + 1 if take_turns(cores) else 0
-        return list(spent) if self._windows >= WINDOWS else []
+        return [*before.jobs, *self._before.jobs] if self._windows >= WINDOWS else []
 
 
-def take_turns(cores: list[Spent]) -> bool:
+def cores_between(earlier: Spent, later: Spent) -> Cores:
+    """What a thread had between two moments, each its own: one that asks has to take its turn too."""
+    seconds = later.at - earlier.at
+    return Cores((later.ran - earlier.ran) / seconds, (later.ready - earlier.ready) / seconds)
+
+
+def take_turns(cores: list[Cores]) -> bool:
     """Whether threads that had so many cores during a window share a lock."""
-    busy = [had for had in cores if had.ready_seconds > BUSY_LEAST]
+    busy = [had for had in cores if had.ready > BUSY_LEAST]
     if len(busy) < 2:
         return False
-    ran, ready = sum(had.ran_seconds for had in busy), sum(had.ready_seconds for had in busy)
-    others = ready - max(had.ready_seconds for had in busy)
-    return (
-        ready >= READY_LEAST
-        and ran <= RAN_MOST
-        and others >= OTHERS_LEAST
-        and ready <= READY_MOST_EACH * len(busy)
-    )
+    ran, ready = sum(had.ran for had in busy), sum(had.ready for had in busy)
+    others = ready - max(had.ready for had in busy)
+    return ready >= READY_LEAST and ran <= RAN_MOST and others >= OTHERS_LEAST and ready <= READY_MOST_EACH * len(busy)
 
 
 def spent_by(thread: int) -> Spent | None:
-    """What a thread of this process has had; None where the system does not say, or the thread has ended."""
+    """What a thread of this process has had; None where the system does not say, or the thread ended."""
     try:
         with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
             ran_ns, waited_ns, _ = map(int, file.read().split())
     except (OSError, ValueError):
         return None
-    return Spent(ran_ns / 1e9, (ran_ns + waited_ns) / 1e9)
+    return Spent(time.monotonic(), ran_ns / 1e9, (ran_ns + waited_ns) / 1e9)

@@ -28,12 +28,14 @@ COLUMNS: dict[str, Any] = {
     "group": -1,
     "phase": "succeeded",
     "queued": 0.0,
+    "init": None,
     "start": None,
     "end": None,
     "attempt": 1,
     "label": "",
     "error": None,
     "source": "",
+    "note": "",
 }
 STARTED_AT_MS = 1790000000000
 
@@ -60,6 +62,7 @@ def document(rows: list[dict[str, Any]], tasks: list[str], **head: Any) -> Docum
         "labels": {},
         "notebook": "quickstart.ipynb",
         "parent_run": "",
+        "lineage": "",
         "note": "",
         "error": None,
         "counts": {phase: phases.count(phase) for phase in PHASES if phase in phases},
@@ -79,6 +82,8 @@ def detail(action: str, task: str, **parts: Any) -> dict[str, Any]:
         "task": task,
         "phase": "succeeded",
         "where": "kernel",
+        "isolation": "kernel",
+        "isolation_reason": "nothing asks for a process",
         "attempts": [],
         "source": "",
         "note": "",

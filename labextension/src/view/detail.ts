@@ -5,7 +5,7 @@ import {fanOutSummary} from './fanout.js';
 import {duration} from './format.js';
 import {Logs} from './logs.js';
 import type {RunModel} from './model.js';
-import {content, hasContent, partOf, summary, TABS, type Tab} from './panels.js';
+import {content, hasContent, origin, partOf, summary, TABS, type Tab} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 
 export interface DetailActions {
@@ -85,6 +85,7 @@ export class DetailPane {
       source[row],
       detail?.where,
       detail?.note,
+      detail?.source,
       detail?.attempts.length
     ]);
     if (signature === this.drawnHead) return;
@@ -93,14 +94,16 @@ export class DetailPane {
     const facts = [
       phaseWord(phase),
       attempts > 1 ? `attempt ${attempt[row]} of ${attempts}` : '',
-      detail?.where ? `in ${detail.where}` : '',
-      source[row] === 'cache' ? 'from the cache' : source[row]
+      detail?.where && !detail.source ? `in ${detail.where}` : '',
+      detail?.source ? origin(detail.source) : '',
+      !detail && source[row] === 'cache' ? 'from the cache' : ''
     ];
+    const words = facts.filter(Boolean).join(' · ');
     this.head.replaceChildren(
       phaseIcon(phase),
       el('strong', {class: 'fnb-name'}, this.model.taskName(row)),
       el('code', {class: 'fnb-action', title: `action ${name[row]}`}, name[row]),
-      el('span', {class: 'fnb-where'}, facts.filter(Boolean).join(' · ')),
+      el('span', {class: 'fnb-where', title: words}, words),
       this.closeButton()
     );
   }
@@ -188,21 +191,24 @@ export class DetailPane {
   }
 
   private timingWords(row: number, now: number): Child[] {
-    const {queued, start} = this.model.doc.actions;
-    const began = start[row];
-    const waited = Math.max(0, (began ?? (this.model.isTerminal(row) ? queued[row] : now)) - queued[row]);
+    const {queued, init, to} = this.model.waitOf(row, now);
     const ran = this.model.durationOf(row, now);
     const tone = phaseTone(this.model.phase(row));
     return [
-      el('span', {class: 'fnb-muted'}, 'queued ', el('b', {}, duration(waited))),
+      timed('queued', init - queued),
+      init < to && timed('initializing', to - init),
       el(
         'span',
         {class: 'fnb-timebar'},
-        el('i', {style: `flex-grow:${waited}`}),
+        el('i', {style: `flex-grow:${init - queued}`}),
+        el('i', {class: 'fnb-tone-wait', style: `flex-grow:${to - init}`}),
         el('i', {class: `fnb-tone-${tone}`, style: `flex-grow:${ran ?? 0}`})
       ),
-      ran !== null &&
-        el('span', {class: 'fnb-muted'}, this.model.isTerminal(row) ? 'ran ' : 'running ', el('b', {}, duration(ran)))
+      ran !== null && timed(this.model.isTerminal(row) ? 'ran' : 'running', ran)
     ];
   }
+}
+
+function timed(word: string, ms: number): HTMLElement {
+  return el('span', {class: 'fnb-muted'}, `${word} `, el('b', {}, duration(ms)));
 }

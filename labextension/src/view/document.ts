@@ -33,12 +33,16 @@ export interface Columns {
   group: number[];
   phase: number[];
   queued: number[];
+  /** When an action had what it asked for and its process began to start. */
+  init: (number | null)[];
   start: (number | null)[];
   end: (number | null)[];
   attempt: number[];
   label: string[];
   error: (string | null)[];
   source: string[];
+  /** What is being done for an action that has not ended: `building the image`. */
+  note: string[];
 }
 
 export interface RunError {
@@ -70,6 +74,8 @@ export interface RunDocument extends Head {
   started_at: number;
   notebook: string;
   parent_run: string;
+  /** What this run does to its parent run: `reruns`, `recovers`, `forks`; empty where a task of that started it. */
+  lineage?: string;
   omitted: number;
   tasks: string[];
   groups: string[];
@@ -128,8 +134,13 @@ export interface Detail {
   action: string;
   task: string;
   phase: Phase;
+  /** Where its code runs or ran: `kernel`, `scoring worker 2 (4711)`. */
   where: string;
+  isolation: string;
+  /** Why there; what follows a semicolon is what does not hold there. */
+  isolation_reason: string;
   attempts: Attempt[];
+  /** Where a reused result comes from: `RUN/ACTION`, `cache:RUN/ACTION`. */
   source: string;
   note: string;
   inputs: Value[] | null;

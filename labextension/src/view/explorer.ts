@@ -18,7 +18,7 @@ import {Toolbar, type ViewName} from './toolbar.js';
 import {Tree} from './tree.js';
 
 /** Below this width the detail stands under the tree and opens on demand. */
-const NARROW_PIXELS = 640;
+const NARROW_PIXELS = 720;
 /** Bars of running actions grow this often; once a second for those who prefer reduced motion. */
 const GROWTH_MS = 100;
 const REDUCED_GROWTH_MS = 1000;

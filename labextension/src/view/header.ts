@@ -51,13 +51,15 @@ export class Header {
   private headline(connected: boolean): Node[] {
     const {doc} = this.model;
     const cached = this.model.doc.actions.source.reduce((n, source) => n + (source === 'cache' ? 1 : 0), 0);
+    const recovered = doc.counts.recovered ?? 0;
     const facts: Child[] = [
       this.time,
       el('span', {}, plural(doc.total, 'action')),
+      recovered > 0 && el('span', {title: 'reused of an earlier run'}, `${count(recovered)} recovered`),
       cached > 0 && el('span', {}, `${count(cached)} cached`),
       doc.environment !== '' && el('span', {title: 'environment'}, doc.environment),
       el('span', {title: 'started', class: 'fnb-started'}, moment(doc.started_at)),
-      doc.parent_run !== '' && el('span', {title: 'the run that started this one'}, `of ${doc.parent_run}`),
+      doc.parent_run !== '' && lineage(doc),
       ...Object.entries(doc.labels).map(([k, v]) => el('span', {class: 'fnb-chip', title: 'label'}, `${k}=${v}`))
     ];
     return [
@@ -116,7 +118,7 @@ export class Header {
             onclick: () => this.actions.showAction(error.action)
           },
           phaseIcon(doc.live ? 'failed' : doc.phase),
-          el('code', {class: 'fnb-message'}, [error.code, oneLine(error.message)].filter(Boolean).join(': ')),
+          el('code', {class: 'fnb-message'}, [error.code, firstLine(error.message)].filter(Boolean).join(': ')),
           where !== '' && el('span', {class: 'fnb-place'}, where)
         )
       );
@@ -131,6 +133,13 @@ export class Header {
     }
     return lines;
   }
+}
+
+/** What the run has to do with its parent run. */
+function lineage({lineage, parent_run: run}: RunDocument): HTMLElement {
+  return lineage
+    ? el('span', {title: 'the earlier run'}, `${lineage} ${run}`)
+    : el('span', {title: 'the run that started this one'}, `of ${run}`);
 }
 
 /** A bar whose segments are the phases of all actions, the ended ones first. */
@@ -189,6 +198,6 @@ function ended(doc: RunDocument): number {
   return PHASES.slice(first).reduce((n, phase) => n + (doc.counts[phase] ?? 0), 0);
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
+function firstLine(text: string): string {
+  return text.trim().split('\n', 1)[0];
 }

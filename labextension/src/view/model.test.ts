@@ -109,3 +109,45 @@ test('a hundred thousand siblings load and grow without quadratic work', () => {
   }
   assert.equal(model.fanOut(1).rows.length, 100_100);
 });
+
+test('the wait of an action is divided where its process began to start', () => {
+  const model = new RunModel(
+    runDocument([
+      {name: 'w', phase: 'waiting_for_resources', queued: 10},
+      {name: 'i', phase: 'initializing', queued: 10, init: 40},
+      {name: 'r', phase: 'running', queued: 10, init: 40, start: 60},
+      {name: 'k', phase: 'succeeded', queued: 10, start: 20, end: 90},
+      {name: 'x', phase: 'aborted', queued: 10, end: 30},
+      {name: 'again', phase: 'initializing', queued: 10, start: 20, init: 50}
+    ])
+  );
+  assert.deepEqual(model.waitOf(1, 100), {queued: 10, init: 100, to: 100});
+  assert.deepEqual(model.waitOf(2, 100), {queued: 10, init: 40, to: 100});
+  assert.deepEqual(model.waitOf(3, 100), {queued: 10, init: 40, to: 60});
+  assert.deepEqual(model.waitOf(4, 100), {queued: 10, init: 20, to: 20});
+  assert.deepEqual(model.waitOf(5, 100), {queued: 10, init: 30, to: 30});
+  assert.deepEqual(model.waitOf(6, 100), {queued: 10, init: 20, to: 20});
+});
+
+test('what is done for an action that waits is said, in its own words where there are some', () => {
+  const model = new RunModel(
+    runDocument([
+      {name: 'q', phase: 'queued'},
+      {name: 'w', phase: 'waiting_for_resources'},
+      {name: 'i', phase: 'initializing', note: 'image: + pandas==3.0'},
+      {name: 'r', phase: 'running', start: 1}
+    ])
+  );
+  assert.deepEqual(
+    [1, 2, 3, 4].map(row => model.doing(row)),
+    ['', 'waiting for resources', 'image: + pandas==3.0', '']
+  );
+});
+
+test('a document that an earlier release saved lacks some columns', () => {
+  const doc = runDocument(siblings(2));
+  const {init, note, ...earlier} = doc.actions;
+  const model = new RunModel({...doc, actions: earlier as typeof doc.actions});
+  assert.equal(model.doing(1), '');
+  assert.deepEqual(model.waitOf(2, 10), {queued: 1, init: 1, to: 1});
+});

@@ -10,6 +10,7 @@
 import {PHASES, type Columns, type Delta, type Detail, type Head, type Phase, type RunDocument} from './document.js';
 import {count} from './format.js';
 import {distinct, sharedParts} from './labels.js';
+import {phaseWord} from './phases.js';
 
 /** More siblings than this fold into one row. */
 export const FOLD_ABOVE = 20;
@@ -25,6 +26,13 @@ export interface FanOut {
   rows: number[];
   /** How many of its actions are in each phase, by index into PHASES. */
   counts: number[];
+}
+
+/** Before the code of an action ran: in the queue from `queued`, its process being started from `init`, until `to`. */
+export interface Wait {
+  queued: number;
+  init: number;
+  to: number;
 }
 
 /** What a fan-out did over time: how many of its actions ran in each bin, and whether one failed there. */
@@ -75,9 +83,7 @@ export class RunModel {
       ...doc,
       tasks: [...doc.tasks],
       groups: [...doc.groups],
-      actions: Object.fromEntries(
-        Object.entries(doc.actions).map(([k, column]) => [k, [...column]])
-      ) as unknown as Columns
+      actions: ownColumns(doc.actions)
     };
     this.fanOuts = [];
     this.children = [];
@@ -108,7 +114,7 @@ export class RunModel {
     delta.rows.forEach((row, k) => {
       const known = row < this.size && this.doc.actions.name[row] !== undefined;
       const before = known ? this.doc.actions.phase[row] : -1;
-      for (const column in columns) columns[column][row] = changes[column][k];
+      for (const column in columns) columns[column][row] = changes[column]?.[k];
       if (known) this.recount(row, before);
       else this.index(row);
     });
@@ -214,6 +220,20 @@ export class RunModel {
     return this.isTerminal(row) ? null : Math.max(0, now - from);
   }
 
+  waitOf(row: number, now: number): Wait {
+    const {queued, init, start, end} = this.doc.actions;
+    const over = end[row] ?? (this.isTerminal(row) ? queued[row] : now);
+    const to = Math.max(queued[row], start[row] ?? over);
+    return {queued: queued[row], init: Math.min(init[row] ?? to, to), to};
+  }
+
+  /** What is being done for an action whose code does not run yet; empty when it just waits its turn. */
+  doing(row: number): string {
+    const phase = this.phase(row);
+    const waits = phase === 'waiting_for_resources' || phase === 'initializing';
+    return this.doc.actions.note[row] || (waits ? phaseWord(phase) : '');
+  }
+
   /** Where the common time axis ends. */
   span(now: number): number {
     return Math.max(1, now, this.latest);
@@ -308,6 +328,13 @@ export class RunModel {
     const end = this.doc.actions.end[row];
     if (end !== null && end > this.latest) this.latest = end;
   }
+}
+
+/** Copies to grow; a document that an earlier release saved has no `init` and no `note`. */
+function ownColumns(columns: Columns): Columns {
+  const rows = columns.name.length;
+  const missing: Partial<Columns> = {init: new Array(rows).fill(null), note: new Array(rows).fill('')};
+  return Object.fromEntries(Object.entries({...missing, ...columns}).map(([k, column]) => [k, [...column]])) as unknown as Columns;
 }
 
 function isOver({phase}: Detail): boolean {

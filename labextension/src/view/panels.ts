@@ -1,7 +1,7 @@
 /** The content of the tabs: each a function from a detail to elements. */
 import type {Attempt, Detail, Traceback} from './document.js';
 import {copyButton, el} from './dom.js';
-import {duration} from './format.js';
+import {duration, plural} from './format.js';
 import {ansi} from './logs.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 import {tokenize} from './python.js';
@@ -61,12 +61,19 @@ export function summary(
     {class: 'fnb-summary'},
     timing,
     detail.error ? errorBox(detail.error) : null,
+    caveats(detail),
     detail.note !== '' && el('p', {class: 'fnb-muted'}, detail.note),
+    detail.source !== '' && el('p', {class: 'fnb-muted'}, `The result is ${origin(detail.source)}.`),
     detail.attempts.length > 1 && section('Attempts', attemptTable(detail.attempts)),
     detail.inputs?.length ? section('Inputs', valueTable(detail.inputs)) : null,
     detail.outputs?.length ? section('Outputs', valueTable(detail.outputs)) : null,
     detail.snippet !== '' && section('In Python', snippet(runnable(detail.snippet)))
   );
+}
+
+/** Where a reused result comes from: `from RUN/ACTION`. */
+export function origin(source: string): string {
+  return `from ${source.replace('cache:', 'the cache: ')}`;
 }
 
 /** A line of Python that names `flyte_nb`, as one that runs in any cell: a notebook may know it by another name. */
@@ -81,17 +88,40 @@ function report(html: string): HTMLElement {
   return frame;
 }
 
-function errorBox({code, message, place}: Traceback): HTMLElement {
+/** What a task asks for and does not get where it runs. */
+function caveats({isolation_reason: reason}: Detail): HTMLElement | false {
+  const words = whyHere(reason).caveats;
+  return words !== '' && el('p', {class: 'fnb-caveat'}, words);
+}
+
+/** The reason for an isolation, and what does not hold there. */
+function whyHere(reason = ''): {why: string; caveats: string} {
+  const [why, ...caveats] = reason.split('; ');
+  return {why, caveats: caveats.join('; ')};
+}
+
+/** The first line of a message; further ones, such as the last output of a lost process, are folded. */
+function errorBox({code, message, place}: Traceback, open = false): HTMLElement {
+  const [first, ...rest] = message.trimEnd().split('\n');
   return el(
     'div',
     {class: 'fnb-errorbox'},
-    el('code', {}, [code, message].filter(Boolean).join(': ')),
+    el('code', {}, [code, first].filter(Boolean).join(': ')),
+    rest.length > 0 &&
+      el(
+        'details',
+        {class: 'fnb-morelines', open},
+        el('summary', {}, plural(rest.length, 'more line')),
+        el('pre', {}, ...ansi(rest.join('\n')))
+      ),
     place !== '' && el('div', {class: 'fnb-place'}, place)
   );
 }
 
 function errorTab(error: Traceback): HTMLElement {
-  const text = error.traceback || error.message;
+  const text = error.traceback;
+  // Of an error that no line of the user's raised there is only the message.
+  if (!text.includes('Traceback')) return el('div', {class: 'fnb-summary'}, errorBox(error, true));
   const trace = el('pre', {class: 'fnb-traceback'}, ...ansi(text));
   const facts = error.kind === '' ? null : el('span', {class: 'fnb-muted'}, `${error.kind} error`);
   const bar = el(
@@ -103,9 +133,11 @@ function errorTab(error: Traceback): HTMLElement {
   return el('div', {class: 'fnb-summary'}, errorBox(error), bar, trace);
 }
 
-function codeTab({code}: Detail): HTMLElement {
+function codeTab(detail: Detail): HTMLElement {
+  const {code, isolation, isolation_reason: reason} = detail;
   if (!code) return el('div');
   const facts = [
+    ...(isolation ? [['isolation', `${isolation}: ${whyHere(reason).why}`]] : []),
     ...(code.place ? [['place', code.place]] : []),
     ...Object.entries(code.settings),
     ...(code.digest ? [['digest', code.digest]] : [])
@@ -121,6 +153,7 @@ function codeTab({code}: Detail): HTMLElement {
       {class: 'fnb-facts-grid'},
       ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, el('code', {}, value))])
     ),
+    caveats(detail),
     code.source !== '' && el('pre', {class: 'fnb-code'}, ...source)
   );
 }

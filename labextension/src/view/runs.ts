@@ -218,7 +218,7 @@ function entryOf(doc: RunDocument, known: ReadonlySet<string>): Entry {
     phase: doc.phase,
     startedAt: doc.started_at,
     durationMs: doc.duration_ms,
-    inner: known.has(doc.parent_run)
+    inner: !doc.lineage && known.has(doc.parent_run)
   };
 }
 

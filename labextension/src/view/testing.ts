@@ -7,10 +7,13 @@ export interface Row {
   task?: number;
   group?: number;
   phase?: Phase;
+  queued?: number;
+  init?: number | null;
   start?: number | null;
   end?: number | null;
   label?: string;
   error?: string | null;
+  note?: string;
 }
 
 export function columns(rows: Row[]): Columns {
@@ -22,13 +25,15 @@ export function columns(rows: Row[]): Columns {
     kind: of(() => 0),
     group: of(row => row.group ?? -1),
     phase: of(row => PHASES.indexOf(row.phase ?? 'succeeded')),
-    queued: of(row => row.start ?? 0),
+    queued: of(row => row.queued ?? row.start ?? 0),
+    init: of(row => row.init ?? null),
     start: of(row => row.start ?? null),
     end: of(row => row.end ?? null),
     attempt: of(() => 1),
     label: of(row => row.label ?? ''),
     error: of(row => row.error ?? null),
-    source: of(() => '')
+    source: of(() => ''),
+    note: of(row => row.note ?? '')
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * The timeline: the same lines as the tree, drawn on a canvas that shows only the scrolled window.
- * Light: waiting in the queue. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double
+ * Light: waiting in the queue; light and coloured: its process being started. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double
  * click shows all.
  */
 import {block, clipped} from './canvas.js';
@@ -226,15 +226,13 @@ export class Timeline {
   }
 
   private paintAction(context: CanvasRenderingContext2D, colors: Colors, row: number, y: number): void {
-    const {queued, start, end} = this.model.doc.actions;
+    const {start, end} = this.model.doc.actions;
     const from = start[row];
-    const to = end[row] ?? (this.model.isTerminal(row) ? (from ?? queued[row]) : this.now);
     const top = y + (LINE_HEIGHT - BAR_HEIGHT) / 2;
-    context.fillStyle = colors.muted;
-    context.globalAlpha = 0.35;
-    const waiting = this.scale.x(from ?? to) - this.scale.x(queued[row]);
-    if (waiting >= 0.5) block(context, this.scale.x(queued[row]), top + BAR_HEIGHT / 2 - 2, waiting, 4, 1);
-    context.globalAlpha = 1;
+    const wait = this.model.waitOf(row, this.now);
+    const to = end[row] ?? (this.model.isTerminal(row) ? wait.to : this.now);
+    this.paintWait(context, colors.muted, 0.35, wait.queued, wait.init, top);
+    this.paintWait(context, colors.wait, 0.8, wait.init, wait.to, top);
     if (from === null) return;
     context.fillStyle = colors[phaseTone(this.model.phase(row))];
     const length = Math.max(2, this.scale.x(to) - this.scale.x(from));
@@ -251,6 +249,22 @@ export class Timeline {
     this.paintCaption(context, colors, row, this.scale.x(from), length, y);
   }
 
+  private paintWait(
+    context: CanvasRenderingContext2D,
+    color: string,
+    alpha: number,
+    from: number,
+    to: number,
+    top: number
+  ): void {
+    const length = this.scale.x(to) - this.scale.x(from);
+    if (length < 0.5) return;
+    context.fillStyle = color;
+    context.globalAlpha = alpha;
+    block(context, this.scale.x(from), top + BAR_HEIGHT / 2 - 2, length, 4, 1);
+    context.globalAlpha = 1;
+  }
+
   /** Attempts before the last, known once the action's detail is here. */
   private earlierAttempts(row: number): {start: number; end: number}[] {
     const detail = this.model.details.get(this.model.doc.actions.name[row]);
@@ -259,7 +273,7 @@ export class Timeline {
       .flatMap(({start, end}) => (start !== null && end !== null ? [{start, end}] : []));
   }
 
-  /** The duration after the bar, or before it where there is no room. */
+  /** The duration after the bar; where there is no room, before it or in it. */
   private paintCaption(
     context: CanvasRenderingContext2D,
     colors: Colors,
@@ -268,7 +282,7 @@ export class Timeline {
     length: number,
     y: number
   ): void {
-    const {attempt, error} = this.model.doc.actions;
+    const {queued, attempt, error} = this.model.doc.actions;
     const words = [duration(this.model.durationOf(row, this.now))];
     if (attempt[row] > 1) words.push(`attempt ${attempt[row]}`);
     if (error[row] !== null) words.push(error[row] as string);
@@ -277,10 +291,14 @@ export class Timeline {
     const text = clipped(context, words.join(' · '), Math.max(room, 60));
     const wide = context.measureText(text).width;
     const middle = y + LINE_HEIGHT / 2 + 0.5;
-    const before = wide > room && x - this.gutter > wide + 8;
-    if (wide > room && !before) return;
+    const waited = this.scale.x(queued[row]);
     context.fillStyle = error[row] !== null ? colors.bad : colors.muted;
-    context.fillText(text, before ? x - wide - 5 : x + length + 5, middle);
+    if (wide <= room) context.fillText(text, x + length + 5, middle);
+    else if (waited - this.gutter > wide + 8) context.fillText(text, waited - wide - 5, middle);
+    else if (length > wide + 12) {
+      context.fillStyle = colors.bg;
+      context.fillText(text, x + length - wide - 6, middle);
+    }
   }
 
   /** How many ran at once, as height, and red marks below where one failed. */
@@ -370,12 +388,13 @@ export class Timeline {
       return `${name} ${times}`;
     }
     const row = line.item;
-    const {queued, start, label, error} = this.model.doc.actions;
+    const {start, label, error, note} = this.model.doc.actions;
     const began = start[row];
-    const waited = began === null ? this.now - queued[row] : began - queued[row];
-    const times = [`queued ${duration(waited)}`];
+    const wait = this.model.waitOf(row, this.now);
+    const times = [`queued ${duration(wait.init - wait.queued)}`];
+    if (wait.init < wait.to) times.push(`initializing ${duration(wait.to - wait.init)}`);
     if (began !== null) times.push(`ran ${duration(this.model.durationOf(row, this.now))}`);
     const title = `${this.model.taskName(row)} ${label[row]}`.trim();
-    return [`${title} · ${phaseWord(this.model.phase(row))}`, times.join(', '), error[row]].filter(Boolean).join('\n');
+    return [`${title} · ${phaseWord(this.model.phase(row))}`, times.join(', '), note[row], error[row]].filter(Boolean).join('\n');
   }
 }

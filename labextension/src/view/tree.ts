@@ -146,10 +146,11 @@ export class Tree {
 
   private updateAction(elements: RowElements, line: Line, now: number): void {
     const row = line.item;
-    const {queued, start, end, attempt, label, error, source, kind} = this.model.doc.actions;
+    const {start, end, attempt, label, error, source, kind} = this.model.doc.actions;
     const phase = this.model.phase(row);
     const name = this.model.taskName(row);
     const own = this.model.label(row);
+    const doing = this.model.doing(row);
     const signature = [
       row,
       line.depth,
@@ -159,11 +160,12 @@ export class Tree {
       attempt[row],
       own,
       error[row],
-      source[row]
+      source[row],
+      doing
     ].join('\n');
     if (signature !== elements.drawn) {
       elements.drawn = signature;
-      const words = [phaseWord(phase), source[row], error[row] ?? ''].filter(Boolean).join(' · ');
+      const words = [phaseWord(phase), source[row], this.model.doc.actions.note[row], error[row] ?? ''].filter(Boolean).join(' · ');
       this.fillName(
         elements.name,
         line,
@@ -173,22 +175,28 @@ export class Tree {
         el('span', {class: 'fnb-name'}, name),
         kind[row] !== Kind.Task && el('span', {class: 'fnb-kind'}, kind[row] === Kind.Trace ? 'trace' : 'condition'),
         own !== '' && el('span', {class: 'fnb-label'}, own),
+        doing !== '' && el('span', {class: 'fnb-doing'}, doing),
         attempt[row] > 1 &&
           el('span', {class: 'fnb-chip fnb-tone-warn', title: `attempt ${attempt[row]}`}, `↻ ${attempt[row]}`),
         source[row] !== '' &&
-          el('span', {class: 'fnb-chip fnb-tone-run'}, source[row] === 'cache' ? 'cached' : source[row]),
+          el('span', {class: 'fnb-chip fnb-tone-run', title: source[row]}, source[row] === 'cache' ? 'cached' : '↺'),
         error[row] !== null && el('span', {class: 'fnb-error'}, error[row])
       );
       const tone = `fnb-tone-${phaseTone(phase)}`;
-      elements.track.replaceChildren(el('i', {class: 'fnb-queue'}), el('i', {class: `fnb-bar ${tone}`}));
+      elements.track.replaceChildren(
+        el('i', {class: 'fnb-queue'}),
+        el('i', {class: 'fnb-init'}),
+        el('i', {class: `fnb-bar ${tone}`})
+      );
     }
     elements.time.textContent =
       start[row] === null && !this.model.isTerminal(row) ? '' : duration(this.model.durationOf(row, now));
-    const [queue, bar] = elements.track.children as unknown as [HTMLElement, HTMLElement];
+    const [queue, starting, bar] = elements.track.children as unknown as [HTMLElement, HTMLElement, HTMLElement];
     const from = start[row];
-    const ended = end[row] ?? (this.model.isTerminal(row) ? (from ?? queued[row]) : now);
-    this.place(queue, queued[row], from ?? ended, now);
-    this.place(bar, from ?? ended, ended, now);
+    const wait = this.model.waitOf(row, now);
+    this.place(queue, wait.queued, wait.init, now);
+    this.place(starting, wait.init, wait.to, now);
+    this.place(bar, wait.to, end[row] ?? (this.model.isTerminal(row) ? wait.to : now), now);
     bar.hidden = from === null;
   }
 
@@ -244,7 +252,7 @@ export class Tree {
 
   private updateAxis(now: number): void {
     const span = this.model.span(now);
-    const wanted = Math.max(3, Math.floor(this.axis.clientWidth / 64));
+    const wanted = Math.max(2, Math.floor(this.axis.clientWidth / 64));
     const instants = ticks(0, span, wanted);
     const step = instants.length > 1 ? instants[1] - instants[0] : span;
     this.node.style.setProperty('--fnb-tick', `${((100 * step) / span).toFixed(3)}%`);
