@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 import flyte_nb as flyte
-from flyte_nb.engine.caching import CacheEntry, ResultCache
 from flyte_nb.engine.session import end_session, session
 from flyte_nb.errors import RuntimeUserError
+from flyte_nb.io import File
 from flyte_nb.remote import Run
+from flyte_nb.store.cached_results import CachedResult, stored_results, write_file
+from flyte_nb.store.frames import pack_frames
+from flyte_nb.types.trees import pack
 
 env = flyte.TaskEnvironment("cached")
 HOUR_NS = 3600 * 10**9
@@ -64,6 +68,19 @@ async def changes_what_it_was_given() -> list[list[int]]:
 
 
 @env.task(cache="auto")
+async def large(n: int) -> np.ndarray:
+    return np.arange(n)
+
+
+@env.task(cache="auto")
+def writes_a_file(text: str) -> File[str]:
+    file: File[str] = File.new_remote()
+    Path(file.path).parent.mkdir(parents=True, exist_ok=True)
+    Path(file.path).write_text(text)
+    return file
+
+
+@env.task(cache="auto")
 async def fails(x: int) -> int:
     raise ValueError(x)
 
@@ -74,6 +91,11 @@ class VersionOne(flyte.CachePolicy):
 
     def get_version(self, salt: str, params: Any) -> str:
         return self.version + salt
+
+
+def results() -> Iterator[tuple[Path, CachedResult]]:
+    """The results that are stored now."""
+    return stored_results(session().home.cache)
 
 
 def executed(run: Run) -> bool:
@@ -192,23 +214,22 @@ def test_a_salt_makes_other_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_age", "age_ns", "hits"),
+    ("max_age", "age_hours", "hits"),
     [
-        (None, 1000 * HOUR_NS, True),
-        (0, 1000 * HOUR_NS, True),
-        (timedelta(hours=2), HOUR_NS, True),
-        (timedelta(hours=2), 3 * HOUR_NS, False),
-        (7200, HOUR_NS, True),
-        (7200, 3 * HOUR_NS, False),
+        (None, 1000, True),
+        (0, 1000, True),
+        (timedelta(hours=2), 1, True),
+        (timedelta(hours=2), 3, False),
+        (7200, 1, True),
+        (7200, 3, False),
     ],
 )
-def test_a_result_older_than_max_age_misses(
-    tmp_path: Path, max_age: timedelta | int | None, age_ns: int, hits: bool
-) -> None:
-    stored_ns = 1_700_000_000 * 10**9
-    ResultCache(tmp_path).put("0" * 32, CacheEntry(b"", "run", "a0", stored_ns))
-    found = ResultCache(tmp_path).get("0" * 32, max_age, stored_ns + age_ns)
-    assert (found is not None) == hits
+def test_a_result_older_than_max_age_misses(max_age: timedelta | int | None, age_hours: int, hits: bool) -> None:
+    task = declare(flyte.Cache("auto", max_age=max_age))
+    flyte.run(task, 1)
+    (path, stored), *_ = results()
+    write_file(str(path), msgspec.structs.replace(stored, at_ns=stored.at_ns - age_hours * HOUR_NS))
+    assert executed(flyte.run(task, 1)) == (not hits)
 
 
 @pytest.mark.parametrize(
@@ -238,10 +259,107 @@ def test_errors_are_not_cached() -> None:
         assert raised.value.run.root.where == "kernel"
 
 
-def test_an_unreadable_entry_is_computed_again() -> None:
-    flyte.run(double, 4)
-    entries = [path for path in session().home.cache.rglob("*") if path.is_file()]
-    assert len(entries) == 1
-    entries[0].write_bytes(b"torn")
+@pytest.mark.parametrize("spelling", ["auto", "enable", "ENABLED", "on", "true", "Yes"])
+def test_spellings_of_auto_hit(spelling: Any) -> None:
+    task = declare(spelling)
+    assert executions((task, {"x": 1}), (task, {"x": 1})) == [True, False]
+
+
+@pytest.mark.parametrize("spelling", ["disable", "off", "FALSE", "no", "none"])
+def test_spellings_of_disable_execute(spelling: Any) -> None:
+    task = declare(spelling)
+    assert executions((task, {"x": 1}), (task, {"x": 1})) == [True, True]
+    assert list(results()) == []
+
+
+def test_one_ignored_input_may_be_written_as_text() -> None:
+    task = declare(flyte.Cache("auto", ignored_inputs="y"))
+    assert executions((task, {"x": 1, "y": 1}), (task, {"x": 1, "y": 2})) == [True, False]
+
+
+def test_a_salt_does_not_count_beside_a_version_of_ones_own() -> None:
+    plain = declare(flyte.Cache("auto", version_override="1"))
+    salted = declare(flyte.Cache("auto", version_override="1", salt="x"))
+    assert executions((plain, {"x": 1}), (salted, {"x": 1})) == [True, False]
+
+
+def test_what_another_process_stored_or_cleared_counts_at_once() -> None:
+    first = flyte.run(double, 1)
+    (path, stored), *_ = results()
+    write_file(str(path), msgspec.structs.replace(stored, payload=pack([5]), run="elsewhere"))
+    second = flyte.run(double, 1)
+    assert (second.outputs()[0], second.root.source) == (5, "cache:elsewhere/a0")
+    path.unlink()
+    assert executed(first) and executed(flyte.run(double, 1))
+
+
+def test_a_large_array_that_is_changed_in_place_misses() -> None:
+    array = np.zeros(500_000)
+    first = flyte.run(total, array)
+    array[400_000] = 1
+    assert [run.outputs()[0] for run in (first, flyte.run(total, array))] == [0.0, 1.0]
+
+
+def test_a_result_whose_large_value_is_gone_is_computed_again() -> None:
+    assert executions((large, {"n": 500_000}), (large, {"n": 500_000})) == [True, False]
+    for path in session().home.values.rglob("*"):
+        if path.is_file():
+            path.unlink()
     end_session()
+    assert executions((large, {"n": 500_000}), (large, {"n": 500_000})) == [True, False]
+    assert next(iter(results()))[1].why.startswith("a large value of the result of ")
+
+
+def test_a_result_whose_file_is_gone_is_computed_again() -> None:
+    first = flyte.run(writes_a_file, "hello")
+    assert executions((writes_a_file, {"text": "hello"})) == [False]
+    Path(first.outputs()[0].path).unlink()
+    assert executions((writes_a_file, {"text": "hello"}), (writes_a_file, {"text": "hello"})) == [True, False]
+
+
+def test_a_result_that_its_types_cannot_read_is_computed_again(caplog: pytest.LogCaptureFixture) -> None:
+    flyte.run(double, 1)
+    (path, stored), *_ = results()
+    write_file(str(path), msgspec.structs.replace(stored, payload=pack([1, 2])))
+    assert executed(flyte.run(double, 1))
+    assert "cannot be read, and is computed again" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", "half", "flipped"])
+def test_a_damaged_file_is_a_miss_and_a_warning(content: bytes | str, caplog: pytest.LogCaptureFixture) -> None:
+    flyte.run(double, 4)
+    (path, _), *_ = results()
+    whole = path.read_bytes()
+    flipped = whole[:30] + bytes([whole[30] ^ 1]) + whole[31:]
+    damaged = {"half": whole[: len(whole) // 2], "flipped": flipped}
+    path.write_bytes(content if isinstance(content, bytes) else damaged[content])
     assert executions((double, {"x": 4}), (double, {"x": 4})) == [True, False]
+    assert "is damaged" in caplog.text
+
+
+def test_a_file_of_another_release_is_a_silent_miss(caplog: pytest.LogCaptureFixture) -> None:
+    flyte.run(double, 4)
+    (path, _), *_ = results()
+    path.write_bytes(pack_frames([msgspec.msgpack.encode(["result 99", "what it may hold"])]))
+    old = session().home.cache / "ab" / ("ab" * 16)
+    old.parent.mkdir()
+    old.write_bytes(msgspec.msgpack.encode([b"payload", "run", "a0", 1]))
+    assert executed(flyte.run(double, 4))
+    assert caplog.text == ""
+    assert len(list(results())) == 1
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    session().home.cache.rmdir()
+    session().home.cache.write_text("in the way")
+    assert executions((double, {"x": 4}), (double, {"x": 4})) == [True, True]
+    assert "The result of cached.double is not cached" in caplog.text
+
+
+@pytest.mark.usefixtures("no_process_left")
+def test_a_result_of_a_process_stands_for_one_of_the_kernel_and_the_other_way_round() -> None:
+    in_process = flyte.with_runcontext(isolation="process")
+    first, second = in_process.run(total, np.arange(5)), flyte.run(total, np.arange(5))
+    third, fourth = flyte.run(double, 3), in_process.run(double, 3)
+    assert [executed(run) for run in (first, second, third, fourth)] == [True, False, True, False]
+    assert (second.outputs()[0], fourth.outputs()[0]) == (10.0, 6)
