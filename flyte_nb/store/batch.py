@@ -52,7 +52,8 @@ class RunPatch:
         assert begun is not None
         named = (begun.run, self.journal, begun.task, begun.environment, self.phase, begun.at_ns, self.ended_ns)
         described = (json_text(begun.annotations), json_text(begun.options))
-        return (*named, begun.notebook, begun.cell, begun.parent_run, *described, self.error, self.actions)
+        ended = (self.error, self.actions, begun.code)
+        return (*named, begun.notebook, begun.cell, begun.parent_run, *described, *ended)
 
 
 class ActionPatch:

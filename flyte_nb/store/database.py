@@ -21,11 +21,12 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.store.errors import StoreBusyError, StoreError
-from flyte_nb.store.fold import fold
+from flyte_nb.store.fold import Goal, fold
 from flyte_nb.store.home import STORE_VERSION, Home
 from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.migrations import migrate
@@ -40,6 +41,9 @@ LOOK_SECONDS = 0.02
 POLL_SECONDS = 0.003
 TURN_SECONDS = 0.1
 """How long a process that let go for another lets it go first."""
+FOLD_SECONDS = 0.03
+"""How long a process reads journals at a turn while others wait; to write down what it read takes as long again. Of its
+own time: on a busy machine turns last longer, and still each of them gets somewhere."""
 WAIT_SECONDS = 60.0
 FOREIGN_SECONDS = 1.0
 """How long a program that opened the file by itself is waited for."""
@@ -92,8 +96,7 @@ class Database:
             with self._guard:
                 if self._connection is not None and not self.home.database.exists():
                     self._close_if(True)  # the store was deleted: begin a new one
-                connection = self._connection or self._open()
-                fold(connection, self.home)
+                connection = self._open_up_to_date()
                 # No call between the two: an interrupt finds both done or none.
                 cursor = connection.cursor()
                 self._users += 1
@@ -101,6 +104,18 @@ class Database:
         finally:
             if cursor is not None:
                 self._leave(cursor)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[DuckDBPyConnection]:
+        """The database as it stands now, while nobody else of this process asks it: for what changes it."""
+        with self._guard:
+            self._left.wait_for(lambda: not self._users)
+            connection = self._open_up_to_date()
+            try:
+                yield connection
+            finally:
+                self._used_at = time.monotonic()
+                self._close_if(self._is_wanted())
 
     def close(self) -> None:
         """Lets the file go now, unless it is being asked."""
@@ -111,7 +126,7 @@ class Database:
     def closed(self) -> Iterator[Path]:
         """The file, complete and not open in any process of ours, for as long as the block takes."""
         with self._guard:
-            fold(self._connection or self._open(), self.home)
+            self._open_up_to_date()
             self._left.wait_for(lambda: not self._users)
             connection = self._connection or self._open()
             connection.close()
@@ -130,6 +145,19 @@ class Database:
                 self._used_at = time.monotonic()
                 self._close_if(self._is_wanted())
                 self._left.notify_all()
+
+    def _open_up_to_date(self) -> DuckDBPyConnection:
+        """The database with all that was recorded before; a long fold is done in turns with others who wait."""
+        goal: Goal | None = None
+        while True:
+            connection = self._connection or self._open()
+            goal = fold(connection, self.home, partial(self._is_turn_over, time.thread_time() + FOLD_SECONDS), goal)
+            if goal is None:
+                return connection
+            self._close_if(True)
+
+    def _is_turn_over(self, ends_at: float) -> bool:
+        return time.thread_time() > ends_at and not self._users and self._is_wanted()
 
     def _open(self) -> DuckDBPyConnection:
         if self._forked_in_use:

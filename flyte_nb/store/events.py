@@ -64,6 +64,8 @@ class RunStarted(msgspec.Struct, array_like=True, tag="run", frozen=True):
     options: dict[str, Any] = {}
     """What was asked for with `with_runcontext`, recorded and shown (msgpack-able)."""
     environment: str = ""
+    code: str = ""
+    """Digest of the value that holds the code of all tasks it can reach; empty when that could not be recorded."""
 
 
 class TaskDeclared(msgspec.Struct, array_like=True, tag="task", frozen=True):
@@ -147,7 +149,7 @@ class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True):
     """The outputs, None unless the phase is succeeded or recovered."""
     error: ErrorRecord | None = None
     source: str = ""
-    """Where a reused result comes from: `cache:KEY`, or `RUN/ACTION` of a recovered one."""
+    """Where a reused result comes from: `cache:RUN/ACTION`, or `RUN/ACTION` of a recovered one."""
     note: str = ""
     """A word to the user: a thread still running, a value that could not be recorded, ..."""
     where: str = ""

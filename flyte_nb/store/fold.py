@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -29,46 +29,78 @@ from flyte_nb.store.transactions import transaction
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["fold"]
+__all__ = ["Goal", "fold"]
 
 Damage = tuple[str, int, int, str]
 """segment, start_bytes, end_bytes, reason"""
+Goal = dict[str, int]
+"""Which segments are to be folded, and how far."""
 
 
-def fold(connection: DuckDBPyConnection, home: Home) -> None:
+def never() -> bool:
+    """Nobody waits."""
+    return False
+
+
+def fold(
+    connection: DuckDBPyConnection, home: Home, is_turn_over: Callable[[], bool] = never, goal: Goal | None = None
+) -> Goal | None:
     """Brings the database up to date with every journal.
 
     Args:
         connection: an open database that is ours alone.
         home: where the journals are.
+        is_turn_over: whether to stop for now, because others wait for the database; asked after every frame.
+        goal: what a fold that was stopped returned; what journals gained since then is left to the next.
+
+    Returns:
+        None, or how far it has to go yet, when it was stopped.
     """
     abandoned = {segment.journal for segment in list_segments(home.journals) if is_abandoned(segment)}
     segments = list_segments(home.journals)  # again: a journal that was abandoned before has its final length here
     folded = folded_bytes(connection, segments)
-    fresh = [segment for segment in segments if segment.size_bytes > folded.get(segment.name, 0)]
+    due = {
+        segment.name: segment.size_bytes if goal is None or segment.journal in abandoned else goal.get(segment.name, 0)
+        for segment in segments
+    }
+    fresh = [segment for segment in segments if due[segment.name] > folded.get(segment.name, 0)]
     if not fresh and not abandoned:
-        return
+        return None
     damage: list[Damage] = []
+    read: dict[str, int] = {}
+    is_stopped = False
     with transaction(connection):
         batch = Batch()
         for segment in fresh:
-            end = read_segment(segment, folded.get(segment.name, 0), batch, damage)
+            end, is_stopped = read_segment(segment, folded.get(segment.name, 0), batch, damage, is_turn_over)
+            read[segment.name] = end
+            if is_stopped:
+                break
             if end < segment.size_bytes and segment.journal in abandoned:
                 damage.append((segment.name, end, segment.size_bytes, "torn when its process ended"))
-            folded[segment.name] = end
         write_batch(connection, batch)
-        write_folded_bytes(connection, {segment.name: folded[segment.name] for segment in fresh})
+        write_folded_bytes(connection, read)
         append_rows(connection, "damage", damage)
-        for journal in abandoned:
-            abort_runs(connection, [segment for segment in segments if segment.journal == journal][-1])
+        if not is_stopped:
+            for journal in abandoned:
+                abort_runs(connection, [segment for segment in segments if segment.journal == journal][-1])
     for name, start, end, reason in damage:
         message = f"{end - start} bytes of the journal {name} are lost ({reason}); all else is whole."
         warnings.warn(message, StoreWarning, stacklevel=2)
-    delete_folded(connection, segments, folded, abandoned)
+    if is_stopped:
+        return due
+    delete_folded(connection, segments, folded | read, abandoned)
+    return None
 
 
-def read_segment(segment: Segment, offset: int, batch: Batch, damage: list[Damage]) -> int:
-    """Adds the segment's events from an offset on to the batch; returns the offset behind the last."""
+def read_segment(
+    segment: Segment, offset: int, batch: Batch, damage: list[Damage], is_turn_over: Callable[[], bool]
+) -> tuple[int, bool]:
+    """Adds the segment's events from an offset on to the batch.
+
+    Returns:
+        The offset behind the last event, and whether the turn was over before the end.
+    """
 
     def note_damage(start: int, end: int) -> None:
         damage.append((segment.name, start, end, "damaged on the disk"))
@@ -82,7 +114,9 @@ def read_segment(segment: Segment, offset: int, batch: Batch, damage: list[Damag
             except msgspec.MsgspecError as error:
                 damage.append((segment.name, end - len(payload), end, f"not an event: {error}"))
         offset = end
-    return offset
+        if is_turn_over():
+            return offset, True
+    return offset, False
 
 
 def write_batch(connection: DuckDBPyConnection, batch: Batch) -> None:

@@ -5,6 +5,7 @@
       journals/      what every process recorded and nobody folded yet
       values/        large values, by digest
       cache/         one small file per cache key
+      data/          files of runs, a folder each
       requests/      requests to runs that live in another process
       runs.duckdb    what people query
       store.lock     held by whoever has runs.duckdb open
@@ -69,6 +70,10 @@ class Home:
     @property
     def cache(self) -> Path:
         return self.path / "cache"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
 
     @property
     def requests(self) -> Path:

@@ -32,7 +32,7 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.locks import FileLock, create_locked
 from flyte_nb.store.owner import Owner
 
-__all__ = ["Journal", "SegmentHeader", "lock_path", "segment_path"]
+__all__ = ["Journal", "SegmentHeader", "lock_path", "new_identifier", "segment_path"]
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 SYNC_WITHIN_SECONDS = 0.05
@@ -94,7 +94,7 @@ class Journal:
             StoreError: the store cannot be written or is newer than this release.
         """
         home = (home or Home.find()).ensure()
-        identifier = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
+        identifier = new_identifier()
         try:
             journal = cls(home, identifier, create_locked(lock_path(home.journals, identifier)), before_sync)
         except OSError as error:
@@ -299,6 +299,11 @@ class Journal:
         self._changed = threading.Condition(self._lock)
         self._owner_lock.abandon()
         self._let_go()
+
+
+def new_identifier() -> str:
+    """The name of a new journal: its time, and what makes it unlike any other."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
 
 
 def segment_path(folder: Path, identifier: str, segment: int) -> Path:

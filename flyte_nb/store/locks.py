@@ -32,6 +32,14 @@ class FileLock:
         """Takes the lock beside others that share it."""
         return self._try(fcntl.LOCK_SH)
 
+    def is_at(self, path: Path) -> bool:
+        """Whether the file still stands there: it may have been removed, or another put in its place."""
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._fd))
+
     def release(self) -> None:
         """Lets go, and keeps the file open for the next time."""
         fcntl.flock(self._fd, fcntl.LOCK_UN)

@@ -108,12 +108,13 @@ def first_tables(connection: DuckDBPyConnection) -> None:
 
 
 @migration(2)
-def isolation_columns(connection: DuckDBPyConnection) -> None:
-    """Where tasks run and why, and when the process of an attempt began to start."""
+def isolation_and_code(connection: DuckDBPyConnection) -> None:
+    """Where tasks run and why, when the process of an attempt began to start, and where the code of a run is kept."""
     connection.execute(
         """
         ALTER TABLE store.tasks ADD COLUMN isolation VARCHAR DEFAULT '';
         ALTER TABLE store.tasks ADD COLUMN isolation_reason VARCHAR DEFAULT '';
         ALTER TABLE store.actions ADD COLUMN initializing_ns BIGINT;
+        ALTER TABLE store.runs ADD COLUMN code VARCHAR DEFAULT '';
         """
     )

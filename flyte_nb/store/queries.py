@@ -20,7 +20,9 @@ from flyte_nb.store.database import Database
 from flyte_nb.store.events import ErrorRecord, RunLabelled, encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
+from flyte_nb.store.owner import Owner
 from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
+from flyte_nb.store.segments import find_owner, list_segments
 from flyte_nb.store.snapshot import snapshot
 from flyte_nb.store.sql import select
 from flyte_nb.store.values import ValueStore
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Store", "connect"]
 
 RUN_COLUMNS = """run AS name, task, phase, started_ns, ended_ns, labels, annotations, notebook, cell, parent_run,
-    environment, options, error, action_count"""
+    environment, options, error, action_count, coalesce(code, '') AS code"""
 ACTION_COLUMNS = """run, action AS name, parent, kind, task, spec, group_name AS "group", phase, queued_ns, started_ns,
-    ended_ns, attempt, error, source, note, coalesce(isolation, '') AS "where", inputs, outputs, trace_inputs, initializing_ns"""
+    ended_ns, attempt, error, source, note, coalesce(isolation, '') AS "where", inputs, outputs, trace_inputs,
+    initializing_ns"""
 TASK_COLUMNS = """task, spec, own_digest, deep_digest, source, inputs, outputs, settings, types, short_name, place,
     isolation, isolation_reason"""
 
@@ -106,6 +109,12 @@ class Store:
             raise missing("run", name, known)
         return rows[0]
 
+    def repeated(self, runs: Sequence[str]) -> set[str]:
+        """Those of the runs that others rerun, recover or fork."""
+        query = """SELECT DISTINCT parent_run FROM store.runs
+            WHERE list_contains(?, parent_run) AND options->>'lineage' IS NOT NULL"""
+        return {name for (name,) in self._rows(query, [list(runs)])}
+
     def actions(self, run: str) -> list[ActionRow]:
         """All actions of a run, in the order in which they were queued: parents before their children."""
         query = f"SELECT {ACTION_COLUMNS} FROM store.actions WHERE run = ? ORDER BY queued_ns, rowid"
@@ -162,6 +171,20 @@ class Store:
         """The HTML report of an action; None when it wrote none."""
         rows = self._rows("SELECT html FROM store.reports WHERE run = ? AND action = ?", [run, action])
         return str(rows[0][0]) if rows else None
+
+    def owner(self, run: str) -> tuple[str, Owner | None]:
+        """The journal in which a run was recorded, and the process that writes it.
+
+        Returns:
+            The journal's name, and its owner; None once the journal is folded and gone.
+
+        Raises:
+            KeyError: there is no such run.
+        """
+        self.run(run)
+        journal = str(self._rows("SELECT journal FROM store.runs WHERE run = ?", [run])[0][0])
+        segments = [segment for segment in list_segments(self.home.journals) if segment.journal == journal]
+        return journal, find_owner(segments[-1]) if segments else None
 
     def sql(self, query: str, frames: Mapping[str, object] | None = None) -> Any:
         """The answer to one SELECT over the documented views (docs/store.md).

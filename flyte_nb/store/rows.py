@@ -31,6 +31,8 @@ class RunRow:
     error: ErrorRecord | None = None
     action_count: int = 0
     """Every action, traces included."""
+    code: str = ""
+    """Digest of the value that holds the code of its tasks."""
 
 
 @dataclass(slots=True)

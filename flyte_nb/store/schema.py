@@ -33,8 +33,9 @@ VIEW_QUERIES = {
         FROM store.runs LEFT JOIN store.current_labels USING (run)""",
     "actions": f"""
         SELECT run, action, parent, kind, task, group_name AS "group", sequence, phase, attempt AS attempts,
-            {at("queued_ns", "queued_at")}, {at("initializing_ns", "initializing_at")}, {at("started_ns", "started_at")},
-            {at("ended_ns", "ended_at")}, {seconds("queued_ns", "started_ns", "waited_seconds")},
+            {at("queued_ns", "queued_at")}, {at("initializing_ns", "initializing_at")},
+            {at("started_ns", "started_at")}, {at("ended_ns", "ended_at")},
+            {seconds("queued_ns", "started_ns", "waited_seconds")},
             {seconds("started_ns", "ended_ns", "duration_seconds")}, {ERROR}, error->>'traceback' AS traceback,
             source, note, isolation
         FROM store.actions""",
@@ -51,8 +52,8 @@ VIEW_QUERIES = {
             declared."type" AS type, value, preview->>'text' AS text, digest, size_bytes, preview
         FROM store.declared_values""",
     "tasks": """
-        SELECT run, task, short_name, spec, own_digest, deep_digest, place, source, inputs, outputs, settings, isolation,
-            isolation_reason
+        SELECT run, task, short_name, spec, own_digest, deep_digest, place, source, inputs, outputs, settings,
+            isolation, isolation_reason
         FROM store.tasks""",
     "reports": f"""
         SELECT run, action, attempt, {at("at_ns", "written_at")}, html FROM store.reports""",
@@ -80,7 +81,8 @@ HELPERS = {
     "all_events": """
         SELECT run, action, 1 AS attempt, 'queued' AS event, queued_ns AS at_ns FROM store.actions
         UNION ALL
-        SELECT run, action, attempt, 'initializing', initializing_ns FROM store.actions WHERE initializing_ns IS NOT NULL
+        SELECT run, action, attempt, 'initializing', initializing_ns FROM store.actions
+        WHERE initializing_ns IS NOT NULL
         UNION ALL
         SELECT run, action, attempt, 'running', started_ns FROM store.all_attempts
         UNION ALL

@@ -20,7 +20,7 @@ from flyte_nb.store.disk import write_at
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.mappings import address_of
 
-__all__ = ["ALIGNMENT_BYTES", "Content", "file_size", "mapped", "part_bounds", "read"]
+__all__ = ["ALIGNMENT_BYTES", "Content", "digest_of_file", "mapped", "part_bounds", "read"]
 
 MAGIC = b"FLYTEVAL"
 ALIGNMENT_BYTES = 64
@@ -90,6 +90,19 @@ def part_bounds(content: memoryview, path: Path) -> list[tuple[int, int]]:
     return bounds
 
 
+def digest_of_file(path: Path) -> str:
+    """The digest of what is in a value's file.
+
+    Raises:
+        StoreError: it is not such a file, or not all of it.
+    """
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise StoreError(f"The value {path} is damaged: it is empty")
+        content = memoryview(mapped(file.fileno()))
+    return Content([content[start:end] for start, end in part_bounds(content, path)]).digest()
+
+
 def mapped(fd: int) -> mmap.mmap:
     """A file's content, mapped copy-on-write."""
     if sys.version_info >= (3, 13):
@@ -105,14 +118,6 @@ def read(fd: int, size_bytes: int) -> memoryview:
     with open(fd, "rb", buffering=0, closefd=False) as file:
         file.readinto(content)
     return content
-
-
-def file_size(path: Path) -> int:
-    """The size of a file in bytes; -1 when there is none."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return -1
 
 
 def padded(size: int) -> int:

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from flyte_nb.store.disk import sync_folder, sync_path
 from flyte_nb.store.errors import FULL_CURE, StoreError
 from flyte_nb.store.home import Home
 from flyte_nb.store.mappings import Mappings
-from flyte_nb.store.value_files import Content, file_size, mapped, part_bounds, read
+from flyte_nb.store.value_files import Content, mapped, part_bounds, read
 
 __all__ = ["ValueStore", "open_values"]
 
@@ -37,6 +37,10 @@ TWO_HANDED_BYTES = 4 << 20
 """From this size a value is digested while it is written."""
 
 SAMPLES_KEPT = 1000
+
+FOLDER_CHARS = 2
+RENEW_SECONDS = 60.0
+"""A value that is put again counts as new after so long: far less than it takes until one is dropped unnamed."""
 
 
 def open_values(home: str) -> ValueStore:
@@ -121,6 +125,62 @@ class ValueStore:
         except (KeyError, StoreError):
             return False
 
+    def stored(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Every value that is stored: its digest and its file's state."""
+        with os.scandir(self._home.values) as folders:
+            names = [folder.name for folder in folders if len(folder.name) == FOLDER_CHARS]
+        for name in names:
+            with os.scandir(self._home.values / name) as files:
+                for file in files:
+                    with contextlib.suppress(FileNotFoundError):  # dropped meanwhile
+                        yield file.name, file.stat()
+
+    def renew(self, digest: str) -> bool:
+        """Whether the value is stored; if so, it counts as put now, so that nobody drops it before it is named."""
+        return self._is_renewed(self.path(digest))
+
+    def adopt(self, path: Path, digest: str) -> None:
+        """Takes a file over, from the same file system, whose content is known to have the digest.
+
+        Raises:
+            StoreError: it cannot be moved into place.
+        """
+        try:
+            if not self._is_renewed(self.path(digest), path.stat().st_size):
+                path.chmod(0o444)
+                self.path(digest).parent.mkdir(exist_ok=True)
+                path.rename(self.path(digest))
+        except OSError as error:
+            reason = f"A value cannot be written to {self._home.values}: {error.strerror}"
+            raise StoreError(f"{reason}. {FULL_CURE}") from error
+        self.note_stored([digest])
+
+    def drop(self, digest: str, put_before: float) -> int:
+        """Deletes a value that nothing names, unless it was put or renewed since.
+
+        Whoever puts it at this moment either renews it before it is moved aside (then it is moved back) or finds it
+        gone, and writes it anew.
+
+        Args:
+            digest: the value.
+            put_before: the time since when it counts as in use, in seconds since the epoch.
+
+        Returns:
+            How many bytes were freed.
+        """
+        aside = self._aside()
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            self.path(digest).rename(aside)
+        except FileNotFoundError:
+            return 0
+        state = aside.stat()
+        if state.st_mtime >= put_before:
+            aside.rename(self.path(digest))
+            return 0
+        aside.unlink()
+        return state.st_size
+
     def sync(self) -> None:
         """Returns once every value put so far survives a power cut, except those that somebody deleted meanwhile.
 
@@ -167,13 +227,30 @@ class ValueStore:
         return is_new
 
     def _write_missing(self, content: Content, digest: str) -> str:
-        if file_size(self.path(digest)) != content.size_bytes:
+        if not self._is_renewed(self.path(digest), content.size_bytes):
             self._write(content, lambda: digest)
         return digest
 
+    def _is_renewed(self, path: Path, size_bytes: int | None = None) -> bool:
+        """Whether the file is there (and of this size); its time is brought up to date then."""
+        try:
+            state = path.stat()
+            if size_bytes not in (None, state.st_size):
+                return False
+            if time.time() - state.st_mtime > RENEW_SECONDS:
+                with contextlib.suppress(PermissionError):  # another user's file, and theirs to drop
+                    os.utime(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _aside(self) -> Path:
+        """A path for a file on its way in or out."""
+        return self._home.values / NEW / uuid.uuid4().hex
+
     def _write(self, content: Content, find_digest: Callable[[], str]) -> str:
         """Writes a value's file; the digest is asked for when its name is needed."""
-        temporary = self._home.values / NEW / uuid.uuid4().hex
+        temporary = self._aside()
         try:
             temporary.parent.mkdir(exist_ok=True)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
@@ -183,7 +260,7 @@ class ValueStore:
                 os.close(fd)
             digest = find_digest()
             path = self.path(digest)
-            if file_size(path) != content.size_bytes:
+            if not self._is_renewed(path, content.size_bytes):
                 path.parent.mkdir(exist_ok=True)
                 temporary.rename(path)
                 with self._lock:

@@ -257,3 +257,50 @@ def test_a_lock_is_let_go_by_whoever_dies(home: Home, start: Start) -> None:
     process.wait()
     assert lock.try_exclusive()
     lock.close()
+
+
+def test_a_long_fold_is_done_in_turns_with_those_who_wait(
+    home: Home, journal: Journal, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FOLD_SECONDS", 0.0)
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    turns = []
+    opened = Database._open
+
+    def counted(database: Database) -> duckdb.DuckDBPyConnection:
+        turns.append(is_locked(home.want))
+        return opened(database)
+
+    monkeypatch.setattr(Database, "_open", counted)
+    record(journal, *(f"r{number}" for number in range(100)))
+    waiting = FileLock(home.want)
+    assert waiting.try_shared()
+    try:
+        assert len(Store(home).runs(limit=None)) == 100
+    finally:
+        waiting.close()
+    assert len(turns) > 5
+    assert Store(home).integrity() == []
+
+
+def test_what_is_recorded_during_a_fold_does_not_make_it_endless(
+    home: Home, journal: Journal, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FOLD_SECONDS", 0.0)
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.0)
+    opened = Database._open
+    extra = iter(range(1000))
+
+    def recording(database: Database) -> duckdb.DuckDBPyConnection:
+        record(journal, *(f"extra{next(extra)}" for _ in range(20)))
+        return opened(database)
+
+    monkeypatch.setattr(Database, "_open", recording)
+    record(journal, *(f"r{number}" for number in range(40)))
+    waiting = FileLock(home.want)
+    assert waiting.try_shared()
+    try:
+        assert len([run for run in Store(home).runs(limit=None) if run.name.startswith("r")]) == 40
+    finally:
+        waiting.close()
+    assert Store(home).integrity() == []

@@ -1,0 +1,58 @@
+"""`flyte-nb abort`, `prune`, `export` and `import`: ending, deleting and moving runs."""
+
+from __future__ import annotations
+
+import click
+
+from flyte_nb.cli.carrying import one_line_errors
+from flyte_nb.remote import housekeeping
+
+__all__ = ["HOUSEKEEPING"]
+
+RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`."
+
+
+@click.command(epilog=RUN_NAMES)
+@click.argument("run")
+@click.argument("action", required=False)
+@click.option("--reason", default="aborted by flyte-nb abort", help="Recorded and shown.")
+def abort(run: str, action: str | None, reason: str) -> None:
+    """Ends a run, or one ACTION of it, in whichever notebook or program it lives."""
+    with one_line_errors():
+        click.echo(housekeeping.abort(run, action, reason))
+
+
+@click.command()
+@click.option("--older-than", metavar="TIME", help="Runs that ended so long ago, as 30d, 12h.")
+@click.option("--keep", type=click.IntRange(min=0), help="Never the newest so many; all others with no other bound.")
+@click.option("--max-size", metavar="SIZE", help="The oldest runs, until the store is not larger, as 500MB, 5GB.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+def prune(older_than: str | None, keep: int | None, max_size: str | None, dry_run: bool) -> None:
+    """Deletes old runs with all that only they need, and what no run needs any more.
+
+    Live runs and runs with the label `keep` stay.
+    """
+    with one_line_errors():
+        click.echo(housekeeping.prune_runs(older_than, keep, max_size, dry_run))
+
+
+@click.command(epilog=RUN_NAMES)
+@click.argument("run")
+@click.argument("file", type=click.Path())
+@click.option("--without-files", is_flag=True, help="Leave out the run's folder: File outputs, checkpoints.")
+def export(run: str, file: str, without_files: bool) -> None:
+    """Writes a run into one FILE: actions, code, values, logs, reports and files."""
+    with one_line_errors():
+        click.echo(housekeeping.export(run, file, without_files))
+
+
+@click.command("import")
+@click.argument("file", type=click.Path())
+def import_(file: str) -> None:
+    """Makes a run of a FILE that `export` wrote, in this store."""
+    with one_line_errors():
+        click.echo(housekeeping.import_(file))
+
+
+HOUSEKEEPING = (abort, prune, export, import_)
+"""The commands of this module."""
