@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from flyte_nb.logs import logger, system_logger
     from flyte_nb.remote.launch import run, with_runcontext
+    from flyte_nb.remote.rerun import fork, rerun
     from flyte_nb.remote.setup import (
         current_domain,
         current_project,
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
         deploy,
         load_interactive_ctx,
         load_plugin_config,
-        rerun,
         run_python_script,
         serve,
         with_servecontext,
@@ -129,6 +129,7 @@ __all__ = [
     "current_project",
     "custom_context",
     "deploy",
+    "fork",
     "get_custom_context",
     "group",
     "init",
@@ -180,8 +181,9 @@ NAMES = {
         "current_domain current_project init init_from_api_key init_from_config init_in_cluster "
         "init_passthrough is_control_plane_available"
     ),
+    "flyte_nb.remote.rerun": "fork rerun",
     "flyte_nb.remote.unsupported": (
-        "AppHandle ImageBuild build build_images deploy load_interactive_ctx load_plugin_config rerun "
+        "AppHandle ImageBuild build build_images deploy load_interactive_ctx load_plugin_config "
         "run_python_script serve with_servecontext"
     ),
     "flyte_nb.store.queries": "connect",

@@ -47,8 +47,9 @@ class ReusePolicy:
         self.scaledown_ttl = _ttl("scaledown_ttl", self.scaledown_ttl)
         if self.max_replicas == 1 and self.concurrency == 1:
             logger.warning(
-                "ReusePolicy: one replica that runs one task at a time starves when a task waits for another of its "
-                "environment. Use 2 replicas or more, a higher concurrency, or no reuse for the parent task."
+                "ReusePolicy: with one replica that runs one task at a time, a task that waits for another of its "
+                "environment starves on a Flyte cluster (not here). Use 2 replicas there or more, more concurrency, "
+                "or no reuse for the parent task."
             )
 
     @property

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs, tree_of
+from flyte_nb.cli.housekeeping import HOUSEKEEPING
+from flyte_nb.cli.repeating import fork, recover, rerun
 from flyte_nb.cli.taskfile import load_file
-from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.remote import launch
-from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.parameters import Given, describe_parameters, labels_of
-from flyte_nb.remote.plain import PHASES, duration_text, error_line, run_tree
+from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.executors.placement import Isolation
+from flyte_nb.executors.virtualenv import BuiltImage, Virtualenvs
+from flyte_nb.remote.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
+from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
+from flyte_nb.remote.interrupted import interrupted_among
+from flyte_nb.remote.parameters import Given, labels_of
+from flyte_nb.remote.plain import PHASES, duration_text, error_line
 from flyte_nb.remote.progress import show_progress
-from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import find_run, find_task
 from flyte_nb.remote.source import source
-from flyte_nb.store.errors import StoreError
 from flyte_nb.store.rows import RunRow
 
 __all__ = ["cli", "main"]
@@ -36,26 +39,29 @@ def cli() -> None:
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--isolation", type=click.Choice(ISOLATIONS), help="Where its tasks run.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("task")
 @click.argument("inputs", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE ...]")
-def run(file: Path, task: str, inputs: Sequence[str]) -> None:
+def run(isolation: Isolation | None, file: Path, task: str, inputs: Sequence[str]) -> None:
     """Runs TASK of FILE with its inputs: flyte-nb run train.py fit --depth 3 --label team=risk
 
     Prints what the task prints, then the run's tree and outputs. Exits with 1 when it fails.
     """
     with one_line_errors():
-        given = Given(find_task(vars(load_file(file)), task))
-        words = list(inputs)
-        while words:
-            word = words.pop(0)
-            if not word.startswith("--"):
-                raise CommandError(f"{word!r}: inputs are given by name. {describe_parameters(given.task)}")
-            given.take_option(word, words)
+        given = Given(find_task(vars(load_file(file)), task), isolation=isolation)
+        take_inputs(given, inputs)
         show_progress(leaves_line=False)
-        with started_by(file):
-            succeeded = carry_out(given)
+        with started_by(file.name):
+            succeeded = carry_out(given.start)
     sys.exit(0 if succeeded else 1)
+
+
+cli.add_command(rerun)
+cli.add_command(recover)
+cli.add_command(fork)
+for command in HOUSEKEEPING:
+    cli.add_command(command)
 
 
 @cli.command()
@@ -67,11 +73,12 @@ def runs(limit: int, phase: Sequence[str], task: str | None, labels: Sequence[st
     """Lists runs, newest first."""
     with one_line_errors():
         rows = source.runs(limit=limit, phase=list(phase) or None, task=task, labels=labels_of(labels) or None)
+        interrupted = interrupted_among(rows)
     if not rows:
         click.echo("No runs fit." if phase or task or labels else "No runs yet: flyte-nb run FILE TASK")
     else:
         titles = ("RUN", "TASK", "PHASE", "STARTED", "DURATION", "ACTIONS", "ERROR")
-        print_columns([titles, *map(run_cells, rows)])
+        print_columns([titles, *(run_cells(row, row.name in interrupted) for row in rows)])
 
 
 @cli.command(epilog=RUN_NAMES)
@@ -103,63 +110,72 @@ def sql(query: str) -> None:
     click.echo(as_text(index=False) if as_text is not None else repr(answer))
 
 
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def images(context: click.Context) -> None:
+    """Lists the virtual environments built from images."""
+    if context.invoked_subcommand is not None:
+        return
+    virtualenvs = Virtualenvs()
+    if built := virtualenvs.built():
+        print_columns([("IMAGE", "DIGEST", "SIZE", "LAST USED", "ENVIRONMENTS", "LAYERS"), *map(image_cells, built)])
+        click.echo(f"{size_text(virtualenvs.size_bytes())} in {virtualenvs.folder}, shared files counted once.")
+    else:
+        click.echo(NO_IMAGES)
+
+
+@images.command()
+@click.option("--all", "everything", is_flag=True, help="All that no living kernel uses.")
+@click.option("--older-than", metavar="TIME", help="Not used for so long, as 7d or 12h; 30d unless told.")
+def prune(everything: bool, older_than: str | None) -> None:
+    """Removes virtual environments that are not used any more."""
+    with one_line_errors():
+        click.echo(prune_images(Virtualenvs(), everything, older_than))
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def cache(context: click.Context) -> None:
+    """Lists cached results."""
+    if context.invoked_subcommand is not None:
+        return
+    with one_line_errors():
+        rows = cached_rows()
+    if rows:
+        print_columns([("TASK", "INPUTS", "COMPUTED BY", "STORED", "TOOK", "SIZE", "CODE"), *map(cached_cells, rows)])
+    else:
+        click.echo(NOTHING_CACHED)
+
+
+@cache.command()
+@click.argument("what", metavar="RUN[/ACTION]|TASK")
+def explain(what: str) -> None:
+    """Says why calls were or were not answered from the cache, or what is cached of a task (ENVIRONMENT.TASK)."""
+    run, slash, action = what.partition("/")
+    with one_line_errors():
+        if slash:
+            click.echo(explain_action(run, action))
+        else:
+            click.echo(explain_task(what, None) if "." in what else explain_run(what))
+
+
+@cache.command("clear")
+@click.argument("task", required=False)
+@click.option("--older-than", metavar="TIME", help="Only results stored so long ago, as 7d or 12h.")
+@click.option("--all", "everything", is_flag=True, help="All.")
+def clear_cache(task: str | None, older_than: str | None, everything: bool) -> None:
+    """Removes cached results of TASK (ENVIRONMENT.TASK), of a time, or all."""
+    with one_line_errors():
+        click.echo(clear(task, everything, older_than))
+
+
 def main() -> None:
     """The program `flyte-nb`."""
     cli()
 
 
-def carry_out(given: Given) -> bool:
-    """Runs the task and prints how it went; whether it succeeded."""
-    try:
-        done = given.start()
-    except BaseRuntimeError as error:
-        failed: Run = error.run
-        click.echo(tree_of(failed))
-        info = failed.error_info
-        if info is not None and info.traceback:
-            click.echo(info.traceback.rstrip(), err=True)
-        return False
-    except KeyboardInterrupt as stopped:
-        if hasattr(stopped, "run"):
-            click.echo(tree_of(stopped.run))
-        raise
-    click.echo(tree_of(done))
-    for name, value in done.outputs().named_outputs.items():
-        click.echo(f"{name} = {value!r}")
-    return True
-
-
-@contextmanager
-def started_by(file: Path) -> Iterator[None]:
-    """Runs that start in here are recorded as the file's."""
-
-    def origin() -> tuple[str, str]:
-        return file.name, ""
-
-    launch.origins.append(origin)
-    try:
-        yield
-    finally:
-        launch.origins.remove(origin)
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What a user can get wrong is one message without a traceback."""
-    try:
-        yield
-    except (CommandError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
-    except KeyError as error:
-        raise click.ClickException(str(error.args[0])) from None
-
-
-def tree_of(run: Run) -> str:
-    names = {task.spec: [name for name, _ in task.inputs] for task in source.tasks(run.name)}
-    return run_tree(source.run(run.name), source.actions(run.name), names)
-
-
-def run_cells(row: RunRow) -> tuple[str, ...]:
+def run_cells(row: RunRow, is_interrupted: bool) -> tuple[str, ...]:
+    error = error_line(row.error) if row.error is not None else ""
     started = datetime.fromtimestamp(row.started_ns / 1e9).astimezone()
     duration = (row.ended_ns - row.started_ns) / 1e6 if row.ended_ns is not None else None
     return (
@@ -169,8 +185,25 @@ def run_cells(row: RunRow) -> tuple[str, ...]:
         f"{started:%Y-%m-%d %H:%M:%S}",
         duration_text(duration),
         f"{row.action_count:,}",
-        error_line(row.error) if row.error is not None else "",
+        f"{error} Go on: flyte-nb recover {row.name}" if is_interrupted else error,
     )
+
+
+def image_cells(image: BuiltImage) -> tuple[str, ...]:
+    return (
+        image.name,
+        image.digest,
+        size_text(image.size_bytes),
+        f"{image.used_at.astimezone():%Y-%m-%d %H:%M:%S}",
+        ", ".join(image.used_by),
+        ", ".join(image.layers),
+    )
+
+
+def cached_cells(row: Sequence[Any]) -> tuple[str, ...]:
+    task, inputs, computed_by, stored_at, seconds, size_bytes, code = row
+    stored = f"{stored_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    return task, inputs, computed_by, stored, duration_text(seconds * 1e3), size_text(size_bytes), code
 
 
 def print_columns(rows: Sequence[Sequence[Any]]) -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING
 
 from flyte_nb.engine.action import TERMINAL, Action
-from flyte_nb.engine.session import Session
 from flyte_nb.engine.state import RunState
 from flyte_nb.errors import ActionAbortedError
 from flyte_nb.executors.base import Call
 from flyte_nb.store.events import ErrorRecord
+
+if TYPE_CHECKING:
+    from flyte_nb.engine.session import Session
 
 __all__ = ["abort_action", "abort_run", "cancel_run", "record_of_abort"]
 

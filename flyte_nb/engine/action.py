@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.engine.masking import MASKED_NOTE, OPEN_NOTE
+from flyte_nb.engine.standing import Standing
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import ErrorRecord, LogWritten, ReportWritten
 from flyte_nb.store.rows import ActionRow, AttemptRow
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from flyte_nb.engine.deadlines import Bounds
     from flyte_nb.engine.places import Place
     from flyte_nb.engine.plans import Plan
-    from flyte_nb.engine.standing import Standing
     from flyte_nb.engine.state import RunState
+    from flyte_nb.executors.base import Call, Seat
     from flyte_nb.models import TaskContext
 
 __all__ = ["TERMINAL", "Action", "Attempt"]
@@ -164,20 +165,51 @@ TAIL_LINES = 200
 class Attempt:
     """A running attempt of an action: what its code's scope leads to."""
 
-    __slots__ = ("_output", "action", "calls", "checkpoint", "closed", "plan", "report", "standing", "task_context")
+    __slots__ = (
+        "__weakref__",
+        "_output",
+        "_standing",
+        "action",
+        "call",
+        "calls",
+        "checkpoint",
+        "closed",
+        "plan",
+        "replays",
+        "report",
+        "task_context",
+    )
 
-    def __init__(self, action: Action, plan: Plan | None) -> None:
+    def __init__(self, action: Action, plan: Plan | None, replays: bool = True) -> None:
         self.action = action
+        self.replays = replays
+        """Steps of traced functions that are on record are not taken again."""
         self.plan = plan
         self.calls: dict[tuple[str, bytes, str | None], int] = {}
         """How often each call (task, inputs, group) was made: the sequence number of the next."""
         self.closed = False
-        self.standing: Standing | None = None
-        """What it holds while its code runs, where that is limited."""
+        self.call: Call | None = None
+        """What runs its code, where that holds anything that others may need."""
+        self._standing: Standing | None = None
         self.task_context: TaskContext | None = None
         self.report: Any = None
         self.checkpoint: Any = None
         self._output: Output | None = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """What it gives up while its code waits for children, made when the first is called; None if nothing."""
+        if self._standing is None and self.call is not None:
+            self._standing = Standing(self._seats)
+        return self._standing
+
+    def leave(self) -> None:
+        """Its code is over: nothing is given up or taken back for it any more."""
+        self.closed = True
+        self.call = None
+        if self._standing is not None:
+            self._standing.end()
+            self._standing = None
 
     @property
     def has_output(self) -> bool:
@@ -208,6 +240,10 @@ class Attempt:
         if self._output is not None:
             self._output.close(show=_show)
             self.action.run_state.outputs.pop(self, None)
+
+    def _seats(self) -> list[Seat]:
+        seat = self.call.seat if self.call is not None else None
+        return [held for held in (self.action.place, seat) if held is not None]
 
     def _record_output(self, stream: str, text: str, at_ns: int, in_file: bool) -> None:
         action = self.action

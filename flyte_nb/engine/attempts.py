@@ -11,20 +11,32 @@ from flyte_nb.authoring.retry import Backoff
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
 from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.foreign_loops import explain_foreign_loop
+from flyte_nb.engine.missing_modules import explain_missing_module
 from flyte_nb.engine.plans import Plan
 from flyte_nb.engine.tracebacks import trim
 from flyte_nb.errors import (
     DeadlineExceededError,
     NonRecoverableError,
+    OOMError,
     ResourceExhaustedError,
+    RuntimeSystemError,
     RuntimeUserError,
+    TaskTimeoutError,
     user_error,
 )
-from flyte_nb.executors.base import Call, Executor, Outcome, Seat
+from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.losses import allocation_refused
 from flyte_nb.store.errors import StoreError
 
-__all__ = ["backoff_seconds", "close_attempt", "follow", "is_recoverable", "make_call", "run_call", "seats_of"]
+__all__ = [
+    "backoff_seconds",
+    "close_attempt",
+    "follow",
+    "is_recoverable",
+    "is_system_failure",
+    "make_call",
+    "raise_error",
+]
 
 FIRST_PAUSE_SECONDS = 0.5
 """Flyte's local pause before the first retry of a task that declares no backoff; it doubles each time."""
@@ -36,11 +48,6 @@ def make_call(plan: Plan, inputs: dict[str, Any], scope: Scope) -> Call:
     """The call that an attempt is."""
     action: Action = scope.attempt.action
     return Call(plan.function, inputs, plan.is_async, scope, plan.name, action.cancel_children)
-
-
-def seats_of(action: Action, call: Call) -> list[Seat]:
-    """What an attempt holds now, and gives up while it waits for children."""
-    return [seat for seat in (action.place, call.seat) if seat is not None]
 
 
 def follow(action: Action, phase: str, text: str) -> None:
@@ -64,30 +71,26 @@ def follow(action: Action, phase: str, text: str) -> None:
         run.set_phase(action, phase)
 
 
-async def run_call(executor: Executor, plan: Plan, call: Call) -> Outcome:
-    """Runs the user's code.
+def raise_error(outcome: Outcome, plan: Plan, call: Call) -> None:
+    """Notes what is to be said of an attempt, and raises what the task's caller sees of its failure, if it failed.
 
     Raises:
         flyte_nb.errors.BaseRuntimeError: what Flyte's caller sees of the user's exception, which is its cause; or what
             the place where it ran says about its end.
     """
     attempt: Attempt = call.scope.attempt
-    bounds = attempt.action.bounds
-    if bounds is None:
-        outcome = await executor.execute(call)
-    else:
-        async with bounds.enforced():
-            outcome = await executor.execute(call)
     if outcome.note:
         attempt.action.note = outcome.note
-    if isinstance(outcome.error, StoreError):  # a child could not be recorded: the run ends with exactly this
-        raise outcome.error
+    error = outcome.error
+    if error is None:
+        return
+    if isinstance(error, StoreError):  # a child could not be recorded: the run ends with exactly this
+        raise error
     limit_bytes = call.placement.needs.memory_bytes
-    if isinstance(outcome.error, MemoryError) and limit_bytes is not None and not plan.is_local:
-        raise allocation_refused(plan.name, limit_bytes, attempt.action.where) from trim(outcome.error)
-    if outcome.error is not None:
-        raise user_error(trim(explain_foreign_loop(outcome.error)), attempt.action.where)
-    return outcome
+    if isinstance(error, MemoryError) and limit_bytes is not None and not plan.is_local:
+        is_reused = call.placement.reuse is not None
+        raise allocation_refused(plan.name, limit_bytes, attempt.action.where, is_reused) from trim(error)
+    raise user_error(trim(explain_missing_module(explain_foreign_loop(error), plan)), attempt.action.where)
 
 
 def is_recoverable(error: BaseException, bounds: Bounds | None = None) -> bool:
@@ -99,6 +102,11 @@ def is_recoverable(error: BaseException, bounds: Bounds | None = None) -> bool:
     if isinstance(error, NonRecoverableError) or isinstance(error.__cause__, NonRecoverableError):
         return False
     return not (isinstance(error, RuntimeUserError) and error.code == NonRecoverableError.__name__)
+
+
+def is_system_failure(error: BaseException) -> bool:
+    """Whether the attempt ended through no fault of its code, so that its finished steps stand: they replay."""
+    return isinstance(error, RuntimeSystemError | OOMError | TaskTimeoutError)
 
 
 def backoff_seconds(backoff: Backoff | None, retry: int) -> float:

@@ -42,6 +42,7 @@ def facts_of(attempt: Attempt, custom_context: Mapping[str, str]) -> Facts:
         custom_context=dict(custom_context),
         notebook=run.notebook,
         cell=run.cell,
+        replays=attempt.replays and (run.history is not None or action.attempt > 1),
     )
 
 

@@ -11,17 +11,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.hashing import encode_struct, hash_struct
 from flyte_nb.engine.references import Found, Reach
+from flyte_nb.executors.namespace import whole
+from flyte_nb.types.classes import identify_code
 
-__all__ = ["Captured", "deep_digest", "explain", "own_digest"]
+__all__ = ["Captured", "deep_digest", "explain", "own_digest", "recorded_digests", "steps_of"]
 
 logger = logging.getLogger("flyte")
 
 _warned: set[tuple[str, str]] = set()
+
+recorded_digests: WeakKeyDictionary[Any, tuple[str, str]] = WeakKeyDictionary()
+"""By function, the own and deep digest of code that was loaded from a recorded run: taken once, when it first ran."""
 
 
 class Captured(NamedTuple):
@@ -48,12 +54,25 @@ def own_digest(code: TaskTemplate[Any, Any] | TraceFunction[Any, Any] | Callable
     Args:
         code: a task, a traced function, or a plain function.
     """
-    return _digest("Own", code, follow_tasks=False)
+    if isinstance(code, TraceFunction) and (attached := vars(code).get("_code")):
+        return str(attached)
+    recorded = _recorded(code)
+    return recorded[0] if recorded is not None else _digest("Own", code, follow_tasks=False)
 
 
 def deep_digest(task: TaskTemplate[Any, Any]) -> str:
     """The digest of a task's code and of every task it can reach, 32 hex digits: the version of its cached results."""
-    return _digest("Deep", task, follow_tasks=True)
+    recorded = _recorded(task)
+    return recorded[1] if recorded is not None else _digest("Deep", task, follow_tasks=True)
+
+
+def steps_of(
+    task: TaskTemplate[Any, Any], *, follow_tasks: bool = False
+) -> list[TaskTemplate[Any, Any] | TraceFunction[Any, Any]]:
+    """The tasks and traced functions that a task's code names; with `follow_tasks` also those that theirs name."""
+    reach = Reach(follow_tasks=follow_tasks)
+    reach.digest("Steps", _function_of(task))
+    return reach.steps
 
 
 def explain(code: TaskTemplate[Any, Any] | TraceFunction[Any, Any] | Callable[..., Any]) -> list[Captured]:
@@ -84,8 +103,27 @@ def _digest(tag: str, code: object, *, follow_tasks: bool) -> str:
     return digest.hex()
 
 
+def _recorded(code: object) -> tuple[str, str] | None:
+    try:
+        return recorded_digests.get(_function_of(code))
+    except TypeError:  # a callable object that cannot be a key
+        return None
+
+
 def _function_of(code: object) -> object:
     """What is digested: never the task itself with its settings and environment."""
-    if isinstance(code, TaskTemplate | TraceFunction):
-        return getattr(code, "func", None)
+    if isinstance(code, TaskTemplate):
+        return getattr(whole(code), "func", None)
+    if isinstance(code, TraceFunction):
+        return code.func
     return code
+
+
+def _identity(code: object) -> str:
+    """The digest of a function or class inside a value; empty when it does not tell all of it."""
+    reach = Reach(follow_tasks=False)
+    digest = reach.digest("Own", code).hex()
+    return "" if reach.opaque else digest
+
+
+identify_code.append(_identity)

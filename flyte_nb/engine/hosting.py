@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.run_code import RecordedCode, recorded_task
 from flyte_nb.engine.shipping import Shipper
 from flyte_nb.engine.tracing import begin_step, fail_step
 from flyte_nb.executors import displays
@@ -59,14 +60,48 @@ class AttemptHost:
     async def submit(
         self, task: TaskReference, payload: bytes, group: str | None, custom_context: Mapping[str, str]
     ) -> bytes:
+        recorded = self._recorded
+        if recorded is not None:
+            task = TaskReference(recorded.key_at(task.key), task.changes)
         template = self._shipper.template(task)
         return await self._controller.submit_encoded(self._attempt, template, payload, group, custom_context)
 
+    @property
+    def _recorded(self) -> RecordedCode | None:
+        """The recorded code that its task is part of: what a worker imports of it is not what is imported here."""
+        plan = self._attempt.plan
+        recorded = recorded_task(plan.template) if plan is not None else None
+        return recorded.owner if recorded is not None else None
+
+    def _digest_of_imported(self, place: str) -> str:
+        """The digest of a traced function that the worker has imported: `module:name`."""
+        recorded = self._recorded
+        if recorded is not None and place in recorded.traces:
+            return recorded.traces[place]
+        module, _, name = place.partition(":")
+        try:
+            function = attrgetter(name)(import_module(module))
+        except (ImportError, AttributeError):
+            return place
+        return own_digest(function) if isinstance(function, TraceFunction) else place
+
     def begin_trace(
-        self, step: int, name: str, code: str, names: Sequence[tuple[str, str]], payload: bytes, group: str | None
-    ) -> None:
-        digest = _digest_of_imported(code) if ":" in code else code
-        self._steps[step] = begin_step(self._attempt, name, digest, names, payload, group, self._custom_context)
+        self,
+        step: int,
+        name: str,
+        code: str,
+        names: Sequence[tuple[str, str]],
+        payload: bytes,
+        group: str | None,
+        replays: bool,
+    ) -> bytes | None:
+        digest = self._digest_of_imported(code) if ":" in code else code
+        action, recorded = begin_step(
+            self._attempt, name, digest, names, payload, group, self._custom_context, replays, self._values
+        )
+        if recorded is None:
+            self._steps[step] = action
+        return recorded
 
     async def end_trace(self, step: int, payload: bytes | None, error: BaseException | None) -> None:
         action = self._steps.pop(step)
@@ -75,7 +110,9 @@ class AttemptHost:
         await run.sink.durable(position)
 
     def fetch(self, key: str) -> Code:
-        return self._shipper.ship(self._shipper.template(TaskReference(key)))
+        template = self._shipper.template(TaskReference(key))
+        recorded = recorded_task(template)
+        return self._shipper.ship(template) if recorded is None else recorded.code
 
     def wrote(self, stream: str, text: str) -> None:
         shown = sys.stderr if stream == "stderr" else sys.stdout
@@ -102,13 +139,3 @@ class AttemptHost:
 
     def stored(self, digests: Sequence[str]) -> None:
         self._values.note_stored(digests)
-
-
-def _digest_of_imported(place: str) -> str:
-    """The digest of a traced function that the worker has imported: `module:name`."""
-    module, _, name = place.partition(":")
-    try:
-        function = attrgetter(name)(import_module(module))
-    except (ImportError, AttributeError):
-        return place
-    return own_digest(function) if isinstance(function, TraceFunction) else place

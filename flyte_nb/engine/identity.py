@@ -2,7 +2,8 @@
 
     position(root)   = H("root", task)
     position(child)  = H("call", position(parent), task, group, sequence, inputs)
-    name(child)      = H("action", position, interface, own digest of the code)
+    name(child)      = H("action", position, identity)
+    identity(task)   = H("code", interface, own digest of its code);  of a traced function  H("trace", own digest)
 
 A position holds no code, so editing a parent renames none of its children; `sequence` counts equal calls only (same
 task, inputs and group), so the order in which calls were scheduled does not matter. The root's position holds no
@@ -12,10 +13,20 @@ inputs either: a run forked with other inputs reuses the children whose own inpu
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from flyte_nb.engine.hashing import hash_struct
 
-__all__ = ["ROOT", "action_name", "call_position", "new_run_name", "root_position"]
+__all__ = [
+    "ROOT",
+    "action_name",
+    "call_position",
+    "interface_of",
+    "new_run_name",
+    "root_position",
+    "task_identity",
+    "trace_identity",
+]
 
 ROOT = "a0"
 NAME_CHARACTERS = 16
@@ -43,6 +54,21 @@ def call_position(parent: bytes, task: str, group: str | None, sequence: int, in
 def action_name(position: bytes, identity: bytes) -> str:
     """The name of the action at a position, for code of the given identity (interface and own digest)."""
     return hash_struct("action", position, identity).hex()[:NAME_CHARACTERS]
+
+
+def interface_of(inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> bytes:
+    """The identity of an interface: names and types, as text, of inputs and outputs."""
+    return hash_struct("interface", list(inputs), list(outputs))
+
+
+def task_identity(interface: bytes, own_digest: str) -> bytes:
+    """What the code of a task adds to the names of its actions."""
+    return hash_struct("code", interface, own_digest)
+
+
+def trace_identity(own_digest: str) -> bytes:
+    """The same of a traced function."""
+    return hash_struct("trace", own_digest)
 
 
 def new_run_name() -> str:

@@ -15,6 +15,7 @@ from flyte_nb.authoring.resources import Resources, parse_cpu, parse_memory_byte
 from flyte_nb.authoring.task import AsyncFunctionTaskTemplate, TaskTemplate
 from flyte_nb.authoring.timeout import timeout_from_request
 from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.run_code import recorded_task
 from flyte_nb.engine.secrets import process_variables, resolve
 from flyte_nb.executors.machine import this_machine
 from flyte_nb.executors.placement import Isolation, Needs, Placement
@@ -67,11 +68,13 @@ def decide(task: TaskTemplate[Any, Any], options: RunOptions) -> tuple[Isolation
         isolation, reason = options.isolation, f"with_runcontext(isolation={options.isolation!r})"
     elif _session is not None:
         isolation, reason = _session
+    elif (recorded := recorded_task(task)) is not None and recorded.owner.obstacle:
+        isolation, reason = "process", recorded.owner.obstacle
     else:
         asked = _asks_for(task, options)
         return ("process", f"it has {asked[0]}") if asked else ("kernel", "nothing asks for a process")
     if isolation == "kernel" and (off := limits_off(task, options)):
-        reason += f"; these do not hold there: {', '.join(off)}"
+        reason += f"; in the kernel these do not hold: {', '.join(off)}"
     return isolation, reason
 
 

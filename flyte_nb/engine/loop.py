@@ -24,6 +24,8 @@ __all__ = ["EngineLoop"]
 
 T = TypeVar("T")
 STOP_SECONDS = 2.0
+LAST_SECONDS = 1.0
+"""How long cancelled code may take to end before the loop ends without it."""
 TASK_ENTRY = InlineExecutor.execute.__code__
 
 
@@ -34,6 +36,7 @@ class EngineLoop:
         self.loop = asyncio.new_event_loop()
         self._answered_ns = time.monotonic_ns()
         self._asked_ns = self._answered_ns
+        self._stopping: asyncio.Task[None] | None = None
         started = threading.Event()
         self.thread = threading.Thread(target=self._run, args=(started,), name="flyte-engine", daemon=True)
         self.thread.start()
@@ -96,7 +99,13 @@ class EngineLoop:
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
             task.cancel()
-        self.loop.call_soon(self.loop.stop)
+        self._stopping = self.loop.create_task(self._stop_after(tasks))
+
+    async def _stop_after(self, tasks: set[asyncio.Task[Any]]) -> None:
+        """Ends the loop when everything in it has ended, or will not."""
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_SECONDS)
+        self.loop.stop()
 
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self.loop)

@@ -53,7 +53,7 @@ def imported_files(names: Iterable[str], package: str) -> dict[str, ModuleFile]:
         except ImportError:  # beyond the top-level package: the import itself will say so
             continue
         path = None if name in found else own_source_file(name)
-        if path is not None:
+        if path is not None and os.path.exists(path):  # a module that was loaded may have no file any more
             file = found[name] = _read(path)
             inner = name if Path(path).name == "__init__.py" else name.rpartition(".")[0]
             pending.extend((imported, inner) for imported in file.imports)

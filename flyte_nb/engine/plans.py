@@ -16,21 +16,26 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.timeout import Timeout, timeout_from_request
 from flyte_nb.engine.digests import deep_digest, own_digest
 from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.identity import interface_of, task_identity
 from flyte_nb.engine.isolation import decide, needs_of
+from flyte_nb.engine.run_code import recorded_task
 from flyte_nb.engine.secrets import known_values
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.callee import callee_of
 from flyte_nb.executors.frames import Code
+from flyte_nb.executors.namespace import whole
 from flyte_nb.executors.placement import Isolation, Needs, Placement
 from flyte_nb.store.events import TaskDeclared
 from flyte_nb.types.classes import ValuePickler
 from flyte_nb.types.signature import Signature, signature_of
 
-__all__ = ["Plan", "plan_for"]
+__all__ = ["Plan", "cache_version", "plan_for"]
 
-HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "policies"}
+HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "parent_env_name", "policies"}
 """Fields that are not settings: shown elsewhere, or internal."""
+UNSET = ("", "0", "count=0", "behavior=disable")
+"""Settings that say what holds without them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +46,7 @@ class Plan:
         spec: number of its declaration within the run.
         identity: hash of interface and own digest: the part of an action's name that the code decides.
         interface: hash of the names and types of inputs and outputs.
+        deep_digest: of its code and all tasks that it can reach.
         cache: None when results are neither looked up nor stored.
         cache_version: the version of the code under which results are cached; empty without a cache.
         timeout: bounds on the time of an attempt and of the action.
@@ -60,6 +66,7 @@ class Plan:
     spec: int
     identity: bytes
     interface: bytes
+    deep_digest: str
     cache: Cache | None
     cache_version: str
     retries: int
@@ -90,14 +97,16 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
     if template.secrets:
         run.masker.add(known_values(template.secrets))
     signature = signature_of(template)
-    own = own_digest(template)
+    own, deep = own_digest(template), deep_digest(template)
     inputs, outputs = signature.input_descriptions, signature.output_descriptions
-    function, is_async = callee_of(template)
+    recorded = recorded_task(template)
+    declared = whole(template) if recorded is None else recorded.template
+    function, is_async = callee_of(declared)
     isolation, reason = decide(template, run.options)
-    shape = hash_struct("interface", inputs, outputs)
+    interface = interface_of(inputs, outputs)
     retries = template.retries
     cache = cache_from_request(template.cache)
-    spec = _declare(run, template, own, inputs, outputs, isolation, reason)
+    spec = _declare(run, template, declared, own, deep, inputs, outputs, isolation, reason)
     return Plan(
         template=template,
         name=template.name,
@@ -105,32 +114,36 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         function=function,
         is_async=is_async,
         spec=spec,
-        identity=hash_struct("code", shape, own),
-        interface=shape,
+        identity=task_identity(interface, own),
+        interface=interface,
         cache=cache if cache.is_enabled() else None,
-        cache_version=_cache_version(template, cache) if cache.is_enabled() else "",
+        deep_digest=deep,
+        cache_version=cache_version(template, cache, deep) if cache.is_enabled() else "",
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
         timeout=timeout_from_request(template.timeout),
-        place=_place(template),
+        place=_place(declared),
         isolation=isolation,
         reason=reason,
         needs=needs_of(template, isolation),
+        code=recorded.code if recorded is not None else None,
     )
 
 
-def _cache_version(template: TaskTemplate[Any, Any], cache: Cache) -> str:
+def cache_version(template: TaskTemplate[Any, Any], cache: Cache, deep: str) -> str:
     """What the user set, what policies of the user's own say, or the deep digest."""
     policies = cache.policies if isinstance(cache.policies, list) else []
     if cache.version_override is not None or any(type(policy) is not FunctionBodyPolicy for policy in policies):
         return cache.get_version(VersionParameters(func=getattr(template, "func", None), image=template.image))
-    return f"{deep_digest(template)}{cache.salt}"
+    return f"{deep}{cache.salt}"
 
 
 def _declare(
     run: RunState,
     template: TaskTemplate[Any, Any],
+    declared: TaskTemplate[Any, Any],
     own: str,
+    deep: str,
     inputs: list[tuple[str, str]],
     outputs: list[tuple[str, str]],
     isolation: str,
@@ -138,29 +151,29 @@ def _declare(
 ) -> int:
     """Records the declaration unless an equal one (as of many equal overrides) stands already; returns its number."""
     settings = _settings(template)
-    key = hash_struct("spec", template.name, template.short_name, own, msgspec.msgpack.encode(settings))
+    key = hash_struct("spec", template.name, template.short_name, own, deep, msgspec.msgpack.encode(settings))
     spec = run.specs.get(key)
     if spec is not None:
         return spec
     spec = run.specs[key] = len(run.specs)
-    declared = TaskDeclared(
+    event = TaskDeclared(
         run.name,
         template.name,
         spec,
         own,
-        "",
-        _source(template),
+        deep,
+        _source(declared),
         inputs,
         outputs,
         settings,
         _pickled_types(template),
         template.short_name,
-        _place(template),
+        _place(declared),
         isolation,
         reason,
     )
-    run.declared.append(declared)
-    run.sink.record(declared)
+    run.declared.append(event)
+    run.sink.record(event)
     return spec
 
 
@@ -173,7 +186,9 @@ def _settings(template: TaskTemplate[Any, Any]) -> dict[str, Any]:
         value = getattr(template, name)
         if value is None or value == field.default or value in ((), {}, []):
             continue
-        settings[name] = value if isinstance(value, (bool, int, float, str)) else _text(value)
+        plain = value if isinstance(value, (bool, int, float, str)) else _text(value)
+        if str(plain) not in UNSET:
+            settings[name] = plain
     environment = template.parent_env() if template.parent_env is not None else None
     if environment is not None and environment.description:
         settings["environment_description"] = environment.description
@@ -186,11 +201,13 @@ def _text(value: object) -> str:
         text = ", ".join(f"{key}={item}" for key, item in value.items())
     elif isinstance(value, Image):
         layers = [f"{type(layer).__name__}({_text(layer)})" for layer in value._layers]
-        text = ", ".join([value.name or "image", *layers])
+        text = ", ".join([value.name or "image", *layers]) if layers else ""
     elif is_dataclass(value):
         given = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in HIDDEN}
         defaults = {field.name: field.default for field in fields(value)}
-        text = ", ".join(f"{name}={item}" for name, item in given.items() if item is not None and item != defaults[name])
+        text = ", ".join(
+            f"{name}={item}" for name, item in given.items() if item is not None and item != defaults[name]
+        )
     elif isinstance(value, list | tuple):
         text = ", ".join(map(_text, value))
     else:

@@ -31,6 +31,7 @@ from flyte_nb.engine.module_files import imported_files
 from flyte_nb.engine.ownership import installed_name, is_own_module
 from flyte_nb.engine.parts import Part
 from flyte_nb.engine.values import ValueEncoder, type_name
+from flyte_nb.executors.namespace import whole
 from flyte_nb.types.names import describe_type
 
 __all__ = ["Found", "Reach"]
@@ -60,11 +61,13 @@ class Reach:
     Attributes:
         found: all that was reached, in order.
         opaque: what of it counts by name and type alone, as (name, type and shape).
+        steps: the tasks and traced functions of it.
     """
 
     def __init__(self, *, follow_tasks: bool) -> None:
         self.found: list[Found] = []
         self.opaque: list[tuple[str, str]] = []
+        self.steps: list[TaskTemplate[Any, Any] | TraceFunction[Any, Any]] = []
         self._follow_tasks = follow_tasks
         self._nodes: list[Part] = []
         self._numbers: dict[int, tuple[int, object]] = {}
@@ -90,6 +93,7 @@ class Reach:
             case TaskTemplate():
                 return self._task(value)
             case TraceFunction():
+                self.steps.append(value)
                 return ["trace", self._encoder.encode(value.func)]
             case Environment():
                 return ["environment"]
@@ -97,13 +101,14 @@ class Reach:
                 return code_part(value, self._follow, self._encoder.encode)
 
     def _task(self, task: TaskTemplate[Any, Any]) -> Part:
+        self.steps.append(task)
         interface = task.native_interface
         inputs = [[name, describe_type(kind)] for name, (kind, _) in interface.inputs.items()]
         outputs = [[name, describe_type(kind)] for name, kind in interface.outputs.items()]
         part: list[Part] = ["task", task.name, inputs, outputs]
         self.found.append(Found(task.name, "task", part, None))
         if self._follow_tasks:
-            part.append(self._encoder.encode(getattr(task, "func", None)))
+            part.append(self._encoder.encode(getattr(whole(task), "func", None)))
         return part
 
     def _follow(self, value: Any) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import wait
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from flyte_nb.authoring.context import current_scope
@@ -17,6 +19,7 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.aborting import abort_run, cancel_run, record_of_abort
 from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.controller import ELSEWHERE
+from flyte_nb.engine.history import History
 from flyte_nb.engine.identity import ROOT, new_run_name, root_position
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.places import Places
@@ -24,8 +27,8 @@ from flyte_nb.engine.plans import Plan, plan_for
 from flyte_nb.engine.session import Session
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
-from flyte_nb.errors import ActionAbortedError
-from flyte_nb.executors import capture
+from flyte_nb.errors import ActionAbortedError, ModuleLoadError
+from flyte_nb.executors import capture, namespace
 from flyte_nb.store.errors import JournalWriteError
 from flyte_nb.store.events import ErrorRecord, RunLabelled, RunStarted
 from flyte_nb.types.signature import signature_of
@@ -69,6 +72,7 @@ def prepare_run(
     *,
     notebook: str = "",
     cell: str = "",
+    history: History | None = None,
 ) -> PreparedRun:
     """Checks a call and makes its run; nothing is recorded or started yet.
 
@@ -80,16 +84,20 @@ def prepare_run(
         options: see `RunOptions`.
         notebook: path of the notebook or script that starts it.
         cell: id of the cell that starts it.
+        history: what it may reuse of an earlier run.
 
     Raises:
         TypeError, ValueError: the inputs do not fit the task's signature.
+        flyte_nb.errors.ModuleLoadError: a module that a worker imports starts the run.
     """
+    _refuse_in_import()
     payload, inputs = signature_of(task).encode_inputs(args, kwargs, session.values)
     name = _free_name(session, options.name) if options.name else new_run_name()
     run = RunState(name, task.name, session.sink, options, options.run_start_time or datetime.now(UTC))
     run.notebook, run.cell = notebook, cell
     run.environment = task.parent_env_name or ""
     run.masker = session.masker
+    run.history = history
     run.raw_data_path = options.raw_data_path or str(session.home.path / "data" / name)
     scope = current_scope.get()
     run.parent_run = options.parent_run or (scope.attempt.action.run if scope is not None else "")
@@ -105,6 +113,7 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
         flyte_nb.store.errors.JournalWriteError: nothing can be recorded, so nothing is started.
     """
     run, options = prepared.run, prepared.run.options
+    run.code = session.code.keep(prepared.task)
     run.sink.record(
         RunStarted(
             run.name,
@@ -117,9 +126,14 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
             run.parent_run,
             dict(options.recorded),
             run.environment,
+            run.code,
         )
     )
-    plan = plan_for(run, prepared.task)
+    try:
+        plan = plan_for(run, prepared.task)
+    except Exception as error:  # of a cache policy of the user's own: the run must not stay "running"
+        run.close("failed", describe_error(error))
+        raise
     position = root_position(plan.name)
     root = Action(run, None, "task", plan.name, plan.spec, None, ROOT, position, prepared.payload, run.started_ns)
     run.add(root, 0, options.custom_context)
@@ -200,6 +214,19 @@ def label_run(run: RunState, labels: Mapping[str, str | None]) -> None:
             run.labels[key] = value
     run.sink.record(RunLabelled(run.name, time.time_ns(), dict(labels)))
     run.sink.flush()
+
+
+def _refuse_in_import() -> None:
+    """A module that starts a run when it is imported would do so in every worker, and in every worker of that run."""
+    frame: FrameType | None = sys._getframe() if namespace.is_worker() else None
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if frame.f_code.co_name == "<module>" and module != "__main__":
+            raise ModuleLoadError(
+                f"module {module} starts a run whenever it is imported, now in a worker (line {frame.f_lineno}): "
+                'put that under `if __name__ == "__main__":`'
+            )
+        frame = frame.f_back
 
 
 def _free_name(session: Session, wanted: str) -> str:

@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -19,9 +20,11 @@ from flyte_nb.engine.controller import LocalController
 from flyte_nb.engine.loop import EngineLoop
 from flyte_nb.engine.masking import Masker
 from flyte_nb.engine.recorder import JournalSink
+from flyte_nb.engine.run_code import CodeKeeper
 from flyte_nb.engine.shipping import Shipper
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.watcher import Watcher
+from flyte_nb.engine.worker_values import OPEN_VALUES
 from flyte_nb.executors.inline import InlineExecutor
 from flyte_nb.executors.process import ProcessExecutor
 from flyte_nb.store.errors import JournalWriteError, StoreError
@@ -32,8 +35,6 @@ from flyte_nb.store.values import ValueStore
 
 __all__ = ["Session", "current_session", "end_session", "session"]
 
-OPEN_VALUES = "flyte_nb.store.values:open_values"
-"""How workers open the value store."""
 RUNS_IN_MEMORY = 200
 ACTIONS_IN_MEMORY = 200_000
 """Ended runs stay in memory, newest first, up to so many runs and actions; older ones are read from the store."""
@@ -52,8 +53,9 @@ class Session:
         self.journal = Journal.create(self.home, before_sync=self.values.sync)
         self.masker = Masker(self.values)
         self.sink = JournalSink(self.journal, self.masker)
-        self.cache = ResultCache(self.home.cache)
+        self.cache = ResultCache(self.home.cache, self.values)
         self.shipper = Shipper()
+        self.code = CodeKeeper(self.shipper, self.values, self.masker)
         self.executor = InlineExecutor()
         self.runs: OrderedDict[str, RunState] = OrderedDict()
         self._lock = threading.Lock()
@@ -89,6 +91,13 @@ class Session:
                 room -= len(known.order)
                 if known.closed and (room < 0 or newer >= RUNS_IN_MEMORY):
                     del self.runs[known.name]
+
+    def forget(self, runs: Iterable[str]) -> None:
+        """Forgets ended runs that were deleted from the store."""
+        with self._lock:
+            for name in runs:
+                if name in self.runs and self.runs[name].closed:
+                    del self.runs[name]
 
     def live_runs(self) -> list[RunState]:
         """Runs that have not ended, oldest first."""

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -29,11 +30,11 @@ from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.code_forms import form_of_code
 from flyte_nb.engine.digests import own_digest
 from flyte_nb.engine.module_files import imported_files
-from flyte_nb.engine.ownership import is_own_module
+from flyte_nb.engine.ownership import find_file, is_own_module
 from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.code_pickle import CodePickler, class_of, is_mirrored, namespace_of, settings_of
 from flyte_nb.executors.frames import Code, Entry
-from flyte_nb.executors.namespace import CLASSES, PlainFunction, ShippedTask, fill_stand_in, make_stand_in
+from flyte_nb.executors.namespace import CLASSES, PlainFunction, ShippedTask, fill_stand_in, make_stand_in, whole
 from flyte_nb.types.base import TypeTransformerFailedError
 from flyte_nb.types.classes import id_of_class
 
@@ -44,6 +45,8 @@ __all__ = ["Shipment"]
 
 LARGE_BYTES = 10_000_000
 """A global of this size costs enough, at each run, to say so."""
+KEPT_BYTES = 50_000_000
+"""So much is kept with a run."""
 NOT_SHIPPED = {"__builtins__", "__loader__", "__name__", "__spec__"}
 _MISSING = object()
 
@@ -60,17 +63,44 @@ class Name(NamedTuple):
     reader: FunctionType
 
 
+class Room:
+    """How much may still be kept with a run."""
+
+    def __init__(self) -> None:
+        self._bytes = KEPT_BYTES
+
+    def take(self, size_bytes: int) -> None:
+        """Takes as much.
+
+        Raises:
+            OverflowError: there is not as much left.
+        """
+        self._bytes -= size_bytes
+        self.check(0)
+
+    def check(self, size_bytes: int) -> None:
+        """Raises OverflowError if there is not as much left."""
+        if size_bytes > self._bytes:
+            raise OverflowError(f"with it the run's code takes more than {KEPT_BYTES / 1e6:.0f} MB")
+
+
 class Shipment:
     """One task on its way: what has been reached so far.
 
     Args:
         shipper: knows the other tasks.
         template: the task.
+        room: for what is kept with a run, modules of the user's own included; None for code on its way to a worker.
+
+    Attributes:
+        tasks: the tasks that it refers to.
     """
 
-    def __init__(self, shipper: Shipper, template: TaskTemplate[Any, Any]) -> None:
+    def __init__(self, shipper: Shipper, template: TaskTemplate[Any, Any], room: Room | None = None) -> None:
         self.shipper = shipper
-        self._template = template
+        self.tasks: list[TaskTemplate[Any, Any]] = []
+        self._template = whole(template)
+        self._room = room
         self._key = shipper.key_of(template)
         self._entries: dict[Place, tuple[str, bytes]] = {}
         self._reached: list[Name | type] = []
@@ -103,13 +133,14 @@ class Shipment:
 
     def _pickle(self, value: Any, root: Any, name: Name | None) -> bytes:
         """A value as bytes; what it reaches is entered."""
-        out = io.BytesIO()
-        pickler = Outgoing(out, self, root)
+        out = io.BytesIO() if self._room is None else Kept(self._room)
+        pickler = Outgoing(out, self, root, self._room)
         outer, self._reached = self._reached, []
         try:
             pickler.dump(value)
         except Exception as error:  # whatever a user's __reduce__ raises: this cannot cross
-            raise TypeTransformerFailedError(self._refusal(value, name, pickler.latest, error)) from None
+            culprit = value if pickler.latest is None else pickler.latest
+            raise TypeTransformerFailedError(self._refusal(value, name, culprit, error)) from None
         reached, self._reached = self._reached, outer
         for met in reached:
             self._visit(met)
@@ -129,7 +160,7 @@ class Shipment:
         else:
             pickled = self._pickle(met.value, None, met)
             self._enter(place, pickled)
-            if len(pickled) > LARGE_BYTES:
+            if len(pickled) > LARGE_BYTES and self._room is None:
                 self._warn_of_size(met, len(pickled))
 
     def _enter(self, place: Place, pickled: bytes) -> None:
@@ -144,6 +175,8 @@ class Shipment:
             return
         form = form_of_code(function.__code__)
         names = function.__globals__
+        if any(name.startswith(".") for name in form.imports):  # of a module that was started with `python -m`
+            self._reached.append(Name(namespace, "__package__", names.get("__package__"), function))
         free = function.__code__.co_freevars
         self._assigned.update((namespace, name) for name in form.rebound if name not in free)
         for chain in form.chains:
@@ -182,7 +215,8 @@ class Shipment:
         Returns:
             The digests by name, and file and text of those that it would not find, or not in this version.
         """
-        found = dict(imported_files((name for name in self._modules if is_own_module(name)), ""))
+        used = self._modules.union(*(self._submodules.get(name, ()) for name in self._modules))
+        found = dict(imported_files((name for name in used if is_own_module(name)), ""))
         for function in self._functions.values():
             imports = form_of_code(function.__code__).imports
             if imports:
@@ -192,13 +226,15 @@ class Shipment:
             digests[name], text = self.shipper.modules.version(name, file)
             if text is not None or self.shipper.modules.is_hidden(name):
                 texts[name] = str(sys.modules[name].__file__), text or ""
+            elif self._room is not None and (path := find_file(name)) is not None:
+                texts[name] = path, Path(path).read_text(encoding="utf-8", errors="replace")
         return digests, texts
 
     def _sources(self) -> dict[str, str]:
         """The text of cells, and of whatever else has no file that the worker could read."""
         sources = {}
         for file in {function.__code__.co_filename for function in self._functions.values()}:
-            if not os.path.exists(file) and (lines := linecache.getlines(file)):
+            if (self._room is not None or not os.path.exists(file)) and (lines := linecache.getlines(file)):
                 sources[file] = "".join(lines)
         return sources
 
@@ -214,6 +250,12 @@ class Shipment:
 
     def _refusal(self, value: Any, name: Name | None, culprit: Any, error: Exception) -> str:
         task = self._template.name
+        if name is not None and _belongs_to_shell(value):
+            return (
+                f"`{name.name}` belongs to the notebook's shell, which no other process has; magics and !commands "
+                f"need it (read in {_place(name)}). Use subprocess.run or sys.exit, or run the task in the kernel: "
+                "isolation='kernel'."
+            )
         if name is None:
             free = [variable for variable, content in _closure(self._template) if content is culprit]
             called = f"`{free[0]}`, " if free else ""
@@ -221,10 +263,24 @@ class Shipment:
         else:
             holds = "" if culprit is value else f" that holds {_described(culprit)}"
             what, where = f"`{name.name}`, {_described(value)}{holds},", f" (read in {_place(name)})"
+        if self._room is not None:
+            return f"{what} cannot be kept{where}: {error}."
         return (
             f"{what} cannot be sent to another process{where}: {error}. "
             f"Create it inside task {task}, or run the task in the kernel: isolation='kernel'."
         )
+
+
+class Kept(io.BytesIO):
+    """Bytes that take room as they are written."""
+
+    def __init__(self, room: Room) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, data: Any) -> int:
+        self._room.take(len(data))
+        return super().write(data)
 
 
 class Outgoing(CodePickler):
@@ -234,14 +290,23 @@ class Outgoing(CodePickler):
         out: where it is written.
         shipment: hears what is reached.
         root: the task or class that crosses by value.
+        room: how much may be written.
     """
 
-    def __init__(self, out: io.BytesIO, shipment: Shipment, root: Any) -> None:
+    def __init__(self, out: io.BytesIO, shipment: Shipment, root: Any, room: Room | None) -> None:
         super().__init__(out, protocol=5)
         self.root = root
         self._shipment = shipment
+        self._room = room
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._room is not None and hasattr(type(obj), "nbytes"):  # an array: known before it is copied
+            self.latest = obj
+            self._room.check(int(obj.nbytes))
+        return super().reducer_override(obj)
 
     def refer_to_task(self, task: TaskTemplate[Any, Any]) -> Any:
+        self._shipment.tasks.append(task)
         settings = settings_of(task)
         function = settings.pop("func", None)
         plain = None if function is None else msgspec.msgpack.encode(_plain(function))
@@ -286,6 +351,11 @@ def _described(value: Any) -> str:
     kind = type(value)
     module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
     return f"a {module}{kind.__qualname__}"
+
+
+def _belongs_to_shell(value: Any) -> bool:
+    """Whether it is what IPython itself puts into a notebook: get_ipython, exit, quit."""
+    return type(getattr(value, "__self__", value)).__module__.startswith(("IPython.", "ipykernel."))
 
 
 def _place(name: Name) -> str:

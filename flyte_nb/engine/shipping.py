@@ -15,6 +15,7 @@ from collections import OrderedDict, deque
 from contextlib import suppress
 from importlib import import_module
 from itertools import count
+from secrets import token_hex
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +44,8 @@ class Shipper:
         self._keys: weakref.WeakKeyDictionary[TaskTemplate[Any, Any], str] = weakref.WeakKeyDictionary()
         self._templates: weakref.WeakValueDictionary[str, TaskTemplate[Any, Any]] = weakref.WeakValueDictionary()
         self._latest: deque[TaskTemplate[Any, Any]] = deque(maxlen=SHIPPED_TASKS)
+        self._session = token_hex(4)
+        """Keys of other kernels, kept with their runs, are other keys."""
         self._numbers = count()
         self._changed: OrderedDict[TaskReference, TaskTemplate[Any, Any]] = OrderedDict()
         self._warned: set[tuple[str, str]] = set()
@@ -76,10 +79,16 @@ class Shipper:
         """What workers call a task by."""
         key = self._keys.get(template)
         if key is None:
-            key = self._keys[template] = f"{template.name}#{next(self._numbers)}"
+            key = self._keys[template] = f"{template.name}#{self._session}.{next(self._numbers)}"
             self._templates[key] = template
             self._latest.append(template)
         return key
+
+    def adopt(self, key: str, template: TaskTemplate[Any, Any]) -> None:
+        """Knows a task by the key that another kernel gave it."""
+        self._keys[template] = key
+        self._templates[key] = template
+        self._latest.append(template)
 
     def warn_once(self, module: str, name: str, text: str) -> None:
         """Says something about a name, the first time."""

@@ -29,6 +29,7 @@ from flyte_nb.store.rows import AttemptRow
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flyte_nb.engine.history import History
     from flyte_nb.engine.options import RunOptions
     from flyte_nb.engine.places import Places
     from flyte_nb.engine.plans import Plan
@@ -62,6 +63,7 @@ class RunState:
         self.cell = ""
         self.environment = ""
         self.parent_run = ""
+        self.code = ""
         self.note = ""
         """What whoever shows the run says of it as it stands."""
         self.hint = ""
@@ -77,6 +79,8 @@ class RunState:
         self.changed: set[Action] = set()
         self.counts: dict[str, int] = {}
         self.places: Places | None = None
+        self.history: History | None = None
+        """What it may reuse of an earlier run."""
         self.masker = Masker()
         """Takes the values of secrets out of what is shown; the session's, once the run belongs to one."""
         self.cancelled_by = ""
@@ -87,6 +91,11 @@ class RunState:
     @property
     def root(self) -> Action:
         return self.order[0]
+
+    @property
+    def lineage(self) -> str:
+        """`reruns`, `recovers` or `forks` its parent run; empty where a task of that run started it, or nobody."""
+        return str(self.options.recorded.get("lineage", ""))
 
     def add(self, action: Action, sequence: int, custom_context: Mapping[str, str]) -> None:
         """Enters a new action into the tree and records it."""
@@ -149,7 +158,7 @@ class RunState:
         error: ErrorRecord | None = None,
         source: str = "",
     ) -> int:
-        """The action is over; when this returns, its record survives the end of this process.
+        """The action is over; when this returns, its result is on a record that survives the end of this process.
 
         Returns:
             The position of the record, 0 when the action or the run had ended before.
@@ -184,7 +193,8 @@ class RunState:
                     action.initializing_ns,
                 )
             )
-            self.sink.flush()
+            if phase != "recovered":  # else the record of the run that it was recovered from stands
+                self.sink.flush()
             return position
 
     def abort(self, action: Action) -> None:

@@ -7,12 +7,11 @@ keeps its own traceback, cut at the head where the engine called the user's func
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from types import TracebackType
 
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.executors.user_code import is_engine_file, is_users_file
+from flyte_nb.executors.user_code import cell_number, is_engine_file, is_users_file, name_cells
 from flyte_nb.store.events import ErrorRecord
 
 __all__ = ["describe_error", "place_of", "trim"]
@@ -33,7 +32,7 @@ def trim(error: BaseException) -> BaseException:
 
 def place_of(filename: str, line: int) -> str:
     """Where a line is, in the user's words: `cell 3, line 7` or `train.py, line 12`."""
-    cell = _cell_number(filename)
+    cell = cell_number(filename)
     if cell is not None:
         return f"cell {cell}, line {line}"
     return f"{os.path.basename(filename)}, line {line}"
@@ -74,7 +73,7 @@ def _text(error: BaseException) -> str:
     except Exception:  # broken __str__, __notes__ ... of the user's exception
         return f"{type(error).__name__}: {_message(error)}"
     _drop_engine_frames(described)
-    text = "".join(described.format())
+    text = name_cells("".join(described.format()))
     return text if len(text) <= TRACEBACK_LIMIT_CHARACTERS else "...\n" + text[-TRACEBACK_LIMIT_CHARACTERS:]
 
 
@@ -82,7 +81,7 @@ def _drop_engine_frames(described: traceback.TracebackException | None) -> None:
     while described is not None:
         kept = [frame for frame in described.stack if not is_engine_file(frame.filename)]
         for frame in kept:
-            cell = _cell_number(frame.filename)
+            cell = cell_number(frame.filename)
             if cell is not None:
                 frame.filename = f"cell {cell}"
         described.stack[:] = kept
@@ -93,21 +92,11 @@ def _drop_engine_frames(described: traceback.TracebackException | None) -> None:
 
 
 def _innermost(tb: TracebackType | None) -> str:
+    """The innermost line of the user's own, else the outermost of an installed package."""
     place = ""
     while tb is not None:
         filename = tb.tb_frame.f_code.co_filename
-        if not is_engine_file(filename) and (not place or is_users_file(filename)):
+        if is_users_file(filename) or (not place and "site-packages" in filename):
             place = place_of(filename, tb.tb_lineno)
         tb = tb.tb_next
     return place
-
-
-def _cell_number(filename: str) -> int | None:
-    """The execution count of the notebook cell that was compiled under this file name."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    names = getattr(getattr(shell, "compile", None), "_filename_map", None)
-    return names.get(filename) if isinstance(names, dict) else None

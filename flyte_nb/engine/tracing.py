@@ -15,11 +15,13 @@ from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.digests import own_digest
-from flyte_nb.engine.hashing import hash_struct
-from flyte_nb.engine.identity import action_name, call_position
+from flyte_nb.engine.history import FINISHED
+from flyte_nb.engine.identity import action_name, call_position, trace_identity
 from flyte_nb.engine.tracebacks import describe_error
+from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import Blobs
-from flyte_nb.types.steps import encode_values, named_arguments
+from flyte_nb.types.contents import is_whole
+from flyte_nb.types.steps import decode_values, encode_values, named_arguments
 from flyte_nb.types.trees import identity_of
 
 __all__ = ["RecordedStep", "begin_step", "begin_trace", "fail_step"]
@@ -28,11 +30,10 @@ __all__ = ["RecordedStep", "begin_step", "begin_trace", "fail_step"]
 class RecordedStep:
     """One call of a traced function: see `flyte_nb.authoring.context.TraceStep`."""
 
-    replayed = False
-    value: Any = None
-
-    def __init__(self, scope: Scope, action: Action, blobs: Blobs) -> None:
+    def __init__(self, scope: Scope, action: Action, replayed: bytes | None, blobs: Blobs) -> None:
         self.scope = scope
+        self.replayed = replayed is not None
+        self.value: Any = decode_values(replayed, blobs)[0] if replayed is not None else None
         self._action = action
         self._blobs = blobs
         self._position = 0
@@ -58,15 +59,22 @@ def fail_step(action: Action, error: BaseException) -> int:
 
 
 def begin_trace(
-    scope: Scope, function: TraceFunction[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], blobs: Blobs
+    scope: Scope,
+    function: TraceFunction[Any, Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    values: ValueStore,
 ) -> RecordedStep:
     """Starts one call of a traced function under the attempt whose scope this is."""
     named = named_arguments(function, args, kwargs)
     names = [(key, type(value).__name__) for key, value in named.items()]
-    payload = encode_values(named.values(), blobs)
+    payload = encode_values(named.values(), values)
     context = scope.custom_context
-    action = begin_step(scope.attempt, function.name, own_digest(function), names, payload, scope.group, context)
-    return RecordedStep(scope.derive(trace=function.name), action, blobs)
+    code = own_digest(function)
+    action, replayed = begin_step(
+        scope.attempt, function.name, code, names, payload, scope.group, context, scope.attempt.replays, values
+    )
+    return RecordedStep(scope.derive(trace=function.name), action, replayed, values)
 
 
 def begin_step(
@@ -77,8 +85,13 @@ def begin_step(
     payload: bytes,
     group: str | None,
     custom_context: Mapping[str, str],
-) -> Action:
-    """Records that a step begins, and returns its action.
+    replays: bool,
+    values: ValueStore,
+) -> tuple[Action, bytes | None]:
+    """Records that a step begins.
+
+    A step that is on record, of an earlier attempt or of the run that this one recovers, is not taken again unless the
+    task failed by its own fault.
 
     Args:
         attempt: whose code called the traced function.
@@ -88,6 +101,11 @@ def begin_step(
         payload: its arguments, encoded.
         group: the innermost group.
         custom_context: what is handed down.
+        replays: a recorded result stands.
+        values: where large values are.
+
+    Returns:
+        Its action, and the recorded result of one that is not to be taken.
     """
     parent = attempt.action
     run = parent.run_state
@@ -96,16 +114,21 @@ def begin_step(
     sequence = attempt.calls.get(call, 0)
     attempt.calls[call] = sequence + 1
     position = call_position(parent.position, function, group, sequence, inputs)
-    name = action_name(position, hash_struct("trace", code))
+    name = action_name(position, trace_identity(code))
     known = run.actions.get(name)
     now = time.time_ns()
-    if known is None:
-        action = Action(run, parent, "trace", function, -1, group, name, position, payload, now)
-        action.trace_inputs = list(names)
-        run.add(action, sequence, custom_context)
-        run.start(action, now, parent.where, announce=False)
-    else:  # the task is tried again after its own failure: the trace executes again, as a further attempt
-        action = known
-        run.restart(action)
-        run.start(action, now, parent.where, announce=True)
-    return action
+    if known is not None:
+        if replays and known.phase in FINISHED and is_whole(known.outputs or b"", values.renew, values):
+            return known, known.outputs
+        run.restart(known)
+        run.start(known, now, parent.where, announce=True)
+        return known, None
+    action = Action(run, parent, "trace", function, -1, group, name, position, payload, now)
+    action.trace_inputs = list(names)
+    run.add(action, sequence, custom_context)
+    recorded = run.history.find_trace(name) if run.history is not None and replays else None
+    if recorded is not None and is_whole(recorded.outputs, values.renew, values):
+        run.end(action, "recovered", recorded.outputs, source=recorded.source)
+        return action, recorded.outputs
+    run.start(action, now, parent.where, announce=False)
+    return action, None

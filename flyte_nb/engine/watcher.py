@@ -1,13 +1,13 @@
 """The watcher: a thread outside the loop that keeps working when user code blocks it.
 
 While runs are live it looks ten times a second: it flushes what tasks printed, tells the observers (the explorer, a
-line in the terminal) what changed, names the task that blocks the loop, and ends it when its time is over.
+line in the terminal) what changed, names the task that blocks the loop, ends it when its time is over, and takes what
+other processes ask for.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import defaultdict
 from contextlib import suppress
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.engine.action import Action
 from flyte_nb.engine.contention import Contention
+from flyte_nb.engine.requests import RequestDesk
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.executors.base import Call
+from flyte_nb.executors.machine import usable_cores
 from flyte_nb.store.errors import JournalWriteError
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ class Watcher:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._contention = Contention(session.executor.threads, float(len(os.sched_getaffinity(0))))
+        self._contention = Contention(session.executor.threads, usable_cores())
+        self._desk = RequestDesk(session)
         self._wake = threading.Event()
         self._stopped = False
         self._lock = threading.Lock()
@@ -114,6 +117,7 @@ class Watcher:
         self._name_blocker(call, blocked_seconds)
         if call is not None:
             self._end_overdue(call)
+        self._desk.look()
         for run in list(self._live):
             for output in list(run.outputs.values()):
                 output.flush()
@@ -137,13 +141,14 @@ class Watcher:
 
     def _hint_at_processes(self) -> None:
         """Says in a run that its sync tasks would be faster in processes."""
-        jobs: dict[RunState, list[str]] = defaultdict(list)
+        names: dict[RunState, set[str]] = defaultdict(set)
         for job in self._contention.look():
-            action: Action = job.context[current_scope].attempt.action
-            jobs[action.run_state].append(job.name)
-        for run, names in jobs.items():
-            tasks = f"{len(names)} sync tasks ({', '.join(sorted(set(names)))})"
-            run.hint = run.hint or f"{tasks} {TAKE_TURNS}"
+            scope = job.context[current_scope]
+            assert scope is not None
+            action: Action = scope.attempt.action
+            names[action.run_state].add(job.name)
+        for run, tasks in names.items():
+            run.hint = f"Threads of {', '.join(sorted(tasks))} {TAKE_TURNS}"
 
     def _end_overdue(self, call: Call) -> None:
         """Ends code that blocks the loop when its time, or that of an action which waits for it, is over."""

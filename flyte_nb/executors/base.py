@@ -40,8 +40,15 @@ class Host(Protocol):
         """A child action, its inputs encoded; returns the encoded outputs."""
 
     def begin_trace(
-        self, step: int, name: str, code: str, names: Sequence[tuple[str, str]], payload: bytes, group: str | None
-    ) -> None:
+        self,
+        step: int,
+        name: str,
+        code: str,
+        names: Sequence[tuple[str, str]],
+        payload: bytes,
+        group: str | None,
+        replays: bool,
+    ) -> bytes | None:
         """A step of a traced function begins.
 
         Args:
@@ -51,6 +58,7 @@ class Host(Protocol):
             names: (name, type as text) of its arguments.
             payload: its arguments, encoded.
             group: the innermost group.
+            replays: a recorded result stands, and is returned: the step is not taken then.
         """
 
     async def end_trace(self, step: int, payload: bytes | None, error: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """What a task displays, on its way to the cell and to the record of its action.
 
-    display(...) in a worker  --Display as JSON-->  kernel  --kept_of-->  the action's log
-                                                           --show------>  the cell
+display(...) in a worker  --Display as JSON-->  kernel  --kept_of-->  the action's log
+                                                       --show------>  the cell
 """
 
 from __future__ import annotations

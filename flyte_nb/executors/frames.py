@@ -4,6 +4,9 @@
 
 Values do not travel in frames: a payload holds small ones, and names large ones by digest; both sides map the same
 file of the value store. So a frame stays small, and a value that only passes through is never decoded on its way.
+
+The messages of which there may be thousands at once are hidden from the garbage collector (`gc=False`): they are plain
+data, which cannot refer to itself.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
+
+from flyte_nb.executors.log_settings import LogSettings
 
 __all__ = [
     "Answer",
@@ -76,7 +81,7 @@ class Code(msgspec.Struct, array_like=True, frozen=True):
     """Of the digests of all entries."""
 
 
-class TaskReference(msgspec.Struct, array_like=True, frozen=True):
+class TaskReference(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A task that code in a worker calls."""
 
     key: str
@@ -85,7 +90,7 @@ class TaskReference(msgspec.Struct, array_like=True, frozen=True):
     """What `override` changed since: pickled fields by name; of a task made in the worker, the pickled template."""
 
 
-class Facts(msgspec.Struct, array_like=True, frozen=True):
+class Facts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What `flyte.ctx()` shows."""
 
     run: str
@@ -100,6 +105,8 @@ class Facts(msgspec.Struct, array_like=True, frozen=True):
     group: str | None = None
     notebook: str = ""
     cell: str = ""
+    replays: bool = False
+    """Steps of traced functions may be on record: the worker asks before it takes one."""
 
 
 class WorkerSettings(msgspec.Struct, array_like=True, frozen=True):
@@ -117,7 +124,8 @@ class WorkerSettings(msgspec.Struct, array_like=True, frozen=True):
     """How to open the value store: `module:function`, and its argument."""
     data_limit_bytes: int = 0
     """Bound of RLIMIT_DATA beyond what is mapped at the start; 0 is none."""
-    log_levels: dict[str, int] = {}
+    logs: LogSettings = LogSettings()
+    """How the kernel logs."""
     preload: list[str] = []
     """Modules that the kernel has imported and that are worth having before the fork."""
 
@@ -131,7 +139,7 @@ class Ship(msgspec.Struct, array_like=True, tag="ship", frozen=True):
     code: Code
 
 
-class Execute(msgspec.Struct, array_like=True, tag="execute", frozen=True):
+class Execute(msgspec.Struct, array_like=True, tag="execute", frozen=True, gc=False):
     call: int
     code: str
     payload: bytes
@@ -144,8 +152,8 @@ class Cancel(msgspec.Struct, array_like=True, tag="cancel", frozen=True):
     call: int
 
 
-class Answer(msgspec.Struct, array_like=True, tag="answer", frozen=True):
-    """To a `Submit`, a `TraceEnded` or a `Fetch`."""
+class Answer(msgspec.Struct, array_like=True, tag="answer", frozen=True, gc=False):
+    """To a `Submit`, a `TraceBegan` that asks, a `TraceEnded` or a `Fetch`."""
 
     request: int
     payload: bytes | None = None
@@ -166,7 +174,7 @@ class Ready(msgspec.Struct, array_like=True, tag="ready", frozen=True):
     pid: int
 
 
-class Done(msgspec.Struct, array_like=True, tag="done", frozen=True):
+class Done(msgspec.Struct, array_like=True, tag="done", frozen=True, gc=False):
     call: int
     payload: bytes | None = None
     error: bytes | None = None
@@ -175,7 +183,7 @@ class Done(msgspec.Struct, array_like=True, tag="done", frozen=True):
     stored: list[str] = []
 
 
-class Submit(msgspec.Struct, array_like=True, tag="submit", frozen=True):
+class Submit(msgspec.Struct, array_like=True, tag="submit", frozen=True, gc=False):
     request: int
     call: int
     task: TaskReference
@@ -201,6 +209,8 @@ class TraceBegan(msgspec.Struct, array_like=True, tag="trace", frozen=True):
     payload: bytes
     group: str | None
     stored: list[str] = []
+    request: int = 0
+    """Answered with the recorded result, if there is one; 0 where nobody asks."""
 
 
 class TraceEnded(msgspec.Struct, array_like=True, tag="traced", frozen=True):

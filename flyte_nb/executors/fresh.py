@@ -81,7 +81,7 @@ class _Fresh:
         self._loop = asyncio.get_running_loop()
         order = {"socket": ends.far.fileno(), "entry": entry, "mark": self._mark}
         environment = {**interpreter.environment(), offspring.MARK: self._mark}
-        self._popen = interpreter.run("entrance", order, environment, ends.output, subprocess.PIPE)
+        self._popen = interpreter.run("entrance", order, environment, ends.outputs, subprocess.PIPE)
         self.process = WorkerProcess(self._popen.pid, ends.near, ends.native)
         running.add(self)
         keep_from_children(self)

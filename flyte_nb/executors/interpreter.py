@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Interpreter:
         return {name: value for name, value in os.environ.items() if self.is_own or name not in OF_THE_KERNELS_PYTHON}
 
     def run(
-        self, module: str, order: Mapping[str, Any], environment: Mapping[str, str], output: int, stdin: int
+        self, module: str, order: Mapping[str, Any], environment: Mapping[str, str], outputs: Sequence[int], stdin: int
     ) -> subprocess.Popen[bytes]:
         """Starts it, in a session of its own.
 
@@ -49,7 +49,7 @@ class Interpreter:
             module: of `flyte_nb.executors`; its `main` takes the order.
             order: as JSON can say it; `socket` is a file descriptor to pass on.
             environment: its environment variables.
-            output: file descriptor for its output.
+            outputs: file descriptors for its standard output and its standard error.
             stdin: as `subprocess` takes it.
 
         Raises:
@@ -61,8 +61,8 @@ class Interpreter:
             [self._path, *options, "-c", BOOTSTRAP.format(module=module), text],
             env=environment,
             stdin=stdin,
-            stdout=output,
-            stderr=output,
+            stdout=outputs[0],
+            stderr=outputs[1],
             pass_fds=[order["socket"]],
             start_new_session=True,
         )

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 
 from flyte_nb.errors import OOMError, RuntimeSystemError
-from flyte_nb.executors.user_code import is_users_file
+from flyte_nb.executors.user_code import is_users_file, name_cells
 
 __all__ = ["WorkerLostError", "allocation_refused", "describe_exit", "memory_exceeded", "with_tail"]
 
@@ -26,6 +26,7 @@ TAIL_LINES = 20
 THREAD = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):")
 FRAME = re.compile(r'  File "(?P<file>[^"]*)", line \d+ in ')
 MORE_MEMORY = 'Give it more with override(resources=flyte.Resources(memory="..."))'
+MORE_THAN_ITS_POOL = 'Give its environment more, or the task with override(reusable="off", resources=...)'
 
 
 class WorkerLostError(RuntimeSystemError):
@@ -76,23 +77,36 @@ def _readable(lines: list[str]) -> Iterator[str]:
         frame = FRAME.match(line) if in_traceback else None
         if frame is not None:
             if is_users_file(frame["file"]) and frame["file"] != "<string>":
-                yield line
+                yield name_cells(line)
         elif not in_traceback or line.strip():
             in_traceback = False
             if not line.startswith("Extension modules:"):
                 yield line
 
 
-def memory_exceeded(name: str, limit_bytes: int, peak_bytes: int, worker: str, tail: str) -> OOMError:
-    """The error of an attempt that used more memory than it may."""
-    message = f"{name} used more memory than its limit: {_size(peak_bytes)} of {_size(limit_bytes)}. {MORE_MEMORY}"
-    return OOMError("OOMError", with_tail(message, tail), worker)
+def memory_exceeded(
+    name: str, limit_bytes: int, peak_bytes: int, worker: str, tail: str, is_reused: bool = False, calls_before: int = 0
+) -> OOMError:
+    """The error of an attempt that used more memory than it may.
+
+    Args:
+        is_reused: its process is one of a pool.
+        calls_before: how many others have run there: what they left counts.
+    """
+    message = f"{name} used more memory than its limit: {_size(peak_bytes)} of {_size(limit_bytes)}. "
+    if calls_before:
+        message += f"That counts what {calls_before} calls before it have left in its worker. "
+    return OOMError("OOMError", with_tail(message + _more_memory(is_reused), tail), worker)
 
 
-def allocation_refused(name: str, limit_bytes: int, worker: str) -> OOMError:
+def allocation_refused(name: str, limit_bytes: int, worker: str, is_reused: bool = False) -> OOMError:
     """The error of an attempt that asked for far more at once than it may have: a MemoryError was its cause."""
-    message = f"{name} asked for more memory than its limit of {_size(limit_bytes)} allows. {MORE_MEMORY}"
+    message = f"{name} asked for more memory than its limit of {_size(limit_bytes)} allows. {_more_memory(is_reused)}"
     return OOMError("OOMError", message, worker)
+
+
+def _more_memory(is_reused: bool) -> str:
+    return MORE_THAN_ITS_POOL if is_reused else MORE_MEMORY
 
 
 def _size(size_bytes: int) -> str:

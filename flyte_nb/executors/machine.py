@@ -49,7 +49,7 @@ class Machine:
         """
         groups = list(_control_groups(proc))
         return cls(
-            cpus=min([float(_usable_cores()), *_cpu_quotas(groups)]),
+            cpus=min([float(usable_cores()), *_cpu_quotas(groups)]),
             memory_bytes=min([_memory_bytes(proc), *_memory_limits(groups)]),
             gpus=_visible_gpus(_gpu_count(proc), variables.get("CUDA_VISIBLE_DEVICES")),
         )
@@ -61,7 +61,8 @@ def this_machine() -> Machine:
     return Machine.detect()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """The cores of this process's affinity mask."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

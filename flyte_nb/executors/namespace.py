@@ -12,11 +12,12 @@ from __future__ import annotations
 import builtins
 import io
 import linecache
+import logging
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -44,10 +45,23 @@ from flyte_nb.executors.shipped_modules import ShippedModules
 from flyte_nb.types.classes import class_of_id
 from flyte_nb.types.signature import Signature, signature_of
 
-__all__ = ["CLASSES", "LoadedTask", "Namespace", "ShippedTask", "code_of_trace", "fetch", "load", "reference"]
+__all__ = [
+    "CLASSES",
+    "LoadedTask",
+    "Namespace",
+    "ShippedTask",
+    "code_of_trace",
+    "fetch",
+    "is_worker",
+    "load",
+    "reference",
+    "whole",
+]
 
 CLASSES = "<classes>"
 """Stands for the module of entries that are classes, named by their tracker ids."""
+
+logger = logging.getLogger("flyte")
 
 
 class ShippedTask(msgspec.Struct, array_like=True, frozen=True):
@@ -102,6 +116,8 @@ class Namespace:
     def __init__(self, modules: MutableMapping[str, ModuleType] | None = None) -> None:
         self._modules = sys.modules if modules is None else modules
         self._modules["__main__"] = _empty_module("__main__")
+        self.fetch: Callable[[str], Code] | None = None
+        """Where the code of a task comes from; None asks the kernel."""
         self._lock = threading.RLock()
         self._own_modules = ShippedModules()
         self._known: set[str] = set()
@@ -128,14 +144,21 @@ class Namespace:
                 self._known.add(code.digest)
                 self._own_modules.add(_decode(code.template).modules)
                 for file, text in code.sources.items():
-                    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
-            if code.globals_digest != self._applied_together:
-                self._apply(code.entries)
-                self._applied_together = code.globals_digest
+                    self.remember_source(file, text)
             loaded = self._loaded.get(code.template)
-            if loaded is None:
-                loaded = self._loaded[code.template] = self._make(_decode(code.template))
+            if loaded is None or code.globals_digest != self._applied_together:
+                with _said_in_the_kernel():
+                    loaded = self._renew(code)
             return loaded
+
+    def _renew(self, code: Code) -> LoadedTask:
+        if code.globals_digest != self._applied_together:
+            self._apply(code.entries)
+            self._applied_together = code.globals_digest
+        loaded = self._loaded.get(code.template)
+        if loaded is None:
+            loaded = self._loaded[code.template] = self._make(_decode(code.template))
+        return loaded
 
     def _make(self, shipped: ShippedTask) -> LoadedTask:
         template: TaskTemplate[Any, Any] = self._rebuilt(shipped.template, "the task")
@@ -144,8 +167,16 @@ class Namespace:
             self._functions[shipped.key] = plain
             with suppress(TypeError):  # a callable object that cannot be a key
                 self._keys[plain] = shipped.key
+        self.remember_loaded(template, shipped.key)
         function, is_async = callee_of(template)
         return LoadedTask(function, is_async, signature_of(template), template, template.name)
+
+    def remember_source(self, file: str, text: str) -> None:
+        """Has tracebacks and `inspect` find the text of a file."""
+        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+
+    def remember_loaded(self, task: TaskTemplate[Any, Any], key: str) -> None:
+        """Told of each task that has been loaded with its code."""
 
     def _apply(self, entries: Iterable[Entry]) -> None:
         """Sets the names that have changed in the kernel since they were last set from there."""
@@ -221,9 +252,25 @@ class Namespace:
         scope = current_scope.get()
         fetched = set() if scope is None else self._fetched.setdefault(scope.attempt, set())
         if key not in fetched:
-            self.load(fetch(key))
+            self.load((self.fetch or fetch)(key))
             fetched.add(key)
         return self._functions[key]
+
+    def whole(self, task: TaskTemplate[Any, Any]) -> TaskTemplate[Any, Any]:
+        """The task with its own function, where it has crossed without; others as they are. May block."""
+        function: Any = getattr(task, "func", None)
+        key = self._key_of_function(function)
+        if key is None or self._functions.get(key) is function:
+            return task
+        whole: TaskTemplate[Any, Any] = object.__new__(type(task))
+        vars(whole).update(settings_of(task), func=self._function(key), parent_env=task.parent_env)
+        return whole
+
+    def _key_of_function(self, function: Any) -> str | None:
+        try:
+            return self._keys.get(function)
+        except TypeError:  # a callable object that cannot be a key
+            return None
 
     def _remember(self, task: TaskTemplate[Any, Any], key: str) -> None:
         self._tasks[key] = task
@@ -247,10 +294,7 @@ class Namespace:
     def _origin(self, task: TaskTemplate[Any, Any]) -> tuple[str, TaskTemplate[Any, Any]] | None:
         """The task that this one is, but for its settings: its key, and itself as the kernel has it."""
         function: Any = getattr(task, "func", None)
-        try:
-            key = self._keys.get(function)
-        except TypeError:  # a callable object that cannot be a key
-            key = None
+        key = self._key_of_function(function)
         if key is not None:
             return key, self._tasks[key]
         module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
@@ -341,6 +385,16 @@ def _empty_module(name: str) -> ModuleType:
     return module
 
 
+@contextmanager
+def _said_in_the_kernel() -> Iterator[None]:
+    """What declarations warn of when they are made again here, by an import, was said where they were made first."""
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was_disabled
+
+
 def _is_same(one: Any, other: Any) -> bool:
     if one is other:
         return True
@@ -362,6 +416,11 @@ def _own() -> Namespace:
     return _namespace
 
 
+def is_worker() -> bool:
+    """Whether this process has been sent code to run."""
+    return _namespace is not None
+
+
 def load(code: Code) -> LoadedTask:
     """The task of shipped code in the namespace of this process, see `Namespace.load`."""
     return _own().load(code)
@@ -370,3 +429,8 @@ def load(code: Code) -> LoadedTask:
 def reference(task: TaskTemplate[Any, Any]) -> TaskReference:
     """How a call of a task is told to the kernel, see `Namespace.reference`."""
     return _own().reference(task)
+
+
+def whole(task: TaskTemplate[Any, Any]) -> TaskTemplate[Any, Any]:
+    """The task with its own function, for a run that a task starts in this process, see `Namespace.whole`."""
+    return task if _namespace is None else _namespace.whole(task)

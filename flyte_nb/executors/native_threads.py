@@ -29,11 +29,16 @@ VARIABLES = (
 )
 SINGLE = {
     "OPENBLAS_NUM_THREADS": "1",
+    "OPENBLAS_THREAD_TIMEOUT": "20",
     "NUMEXPR_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 """Environment variables with which the common libraries start no threads when they are imported. Those that start them
-at the first use only are left alone: they would remember."""
+at the first use only are left alone: they would remember.
+
+A thread of OpenBLAS that has nothing to do spins for 2 ** 28 cycles before it sleeps: each worker that is given threads
+would take a core for 100 ms. With 2 ** 20 cycles products of matrices are as fast.
+"""
 
 OPENBLAS_PREFIXES = ("", "scipy_")
 OPENBLAS_SUFFIXES = ("", "64_", "_64")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from flyte_nb.authoring.reuse import ReusePolicy
@@ -109,6 +110,7 @@ class Pool:
         clock: Clock,
     ) -> None:
         self.policy = policy
+        self._least_workers, self._most_workers = policy.min_replicas, policy.max_replicas
         self._start = start
         self._admission = admission
         share = needs.memory_bytes // policy.concurrency if needs.memory_bytes is not None else None
@@ -140,14 +142,19 @@ class Pool:
             WorkerLostError, OOMError: see `Worker.run`.
         """
         desk = None if self._queue else self._free_desk(call)
-        if desk is None:
-            desk = await self._wait_for_desk(call)
-        else:
+        if desk is not None:
             self._seat(desk, call)
+        else:
+            turn = self._line_up(call)
+            try:
+                desk = await turn
+            except asyncio.CancelledError:
+                self._leave_line(turn)
+                raise
         try:
             lease = None
             if self._share.is_counted:
-                lease = await self._admission.enter(self._share, lambda: call.moved("waiting_for_resources", ""))
+                lease = await self._admission.enter(self._share, partial(call.moved, "waiting_for_resources", ""))
         except BaseException:
             self._end(desk)
             raise
@@ -205,7 +212,7 @@ class Pool:
             for desk in idle:
                 desk.worker.retire()
             return
-        beyond = len(self._desks) - self.policy.min_replicas
+        beyond = len(self._desks) - self._least_workers
         for desk in sorted(idle, key=lambda each: each.idle_since)[: max(beyond, 0)]:
             if now - desk.idle_since >= self._scaledown_ttl:
                 desk.worker.retire()
@@ -238,20 +245,21 @@ class Pool:
         desk.calls += 1
         desk.is_reserved = call.alone
 
-    async def _wait_for_desk(self, call: Call) -> Desk:
+    def _line_up(self, call: Call) -> asyncio.Future[Desk]:
         turn: asyncio.Future[Desk] = asyncio.get_running_loop().create_future()
         self._queue[turn] = call
         self._scale_up()
-        call.moved("initializing" if self._starting else "waiting_for_resources", "")
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._queue.pop(turn, None)
-                self._assign()
-            elif turn.exception() is None:
-                self._end(turn.result())
-            raise
+        has_worker_to_come = len(self._queue) <= self._starting * self.policy.concurrency
+        call.moved("initializing" if has_worker_to_come else "waiting_for_resources", "")
+        return turn
+
+    def _leave_line(self, turn: asyncio.Future[Desk]) -> None:
+        """A call was cancelled that waits for a place, or has got one but not taken it."""
+        if turn.cancelled():
+            self._queue.pop(turn, None)
+            self._assign()
+        elif turn.exception() is None:
+            self._end(turn.result())
 
     def _let_return(self, desk: Desk) -> None:
         """Gives places to calls that return, also where their worker takes no others any more."""
@@ -297,14 +305,18 @@ class Pool:
         """Starts a worker for the first call in line, while there may be more; else makes room for its code."""
         if self._starting * self.policy.concurrency >= len(self._queue):
             return
-        call = next(iter(self._queue.values()))
-        if len(self._desks) + self._starting < self.policy.max_replicas:
+        if len(self._desks) + self._starting < self._most_workers:
             self._start_worker()
-        elif stale := [desk for desk in self._desks if not desk.calls and not desk.worker.fits(call)]:
-            stale[0].worker.retire()
+        elif stale := self._stale_desk():
+            stale.worker.retire()
             self._start_worker()
         elif not self._starting and not any(desk.working or desk.returning for desk in self._desks):
             self._start_worker()
+
+    def _stale_desk(self) -> Desk | None:
+        """An idle worker that the first call in line cannot use."""
+        call = next(iter(self._queue.values()))
+        return next((desk for desk in self._desks if not desk.calls and not desk.worker.fits(call)), None)
 
     def _start_worker(self) -> None:
         self._starting += 1
@@ -327,7 +339,7 @@ class Pool:
             worker.kill()
             return
         self._desks.append(Desk(worker, self._clock.time()))
-        while len(self._desks) + self._starting < self.policy.min_replicas:
+        while len(self._desks) + self._starting < self._least_workers:
             self._start_worker()
         self._assign()
         self._set_timer()
@@ -352,7 +364,7 @@ class Pool:
             return
         now = self._clock.time()
         due = [self._last_used + self._idle_ttl] if len(idle) == len(self._desks) else []
-        if len(self._desks) > self.policy.min_replicas:
+        if len(self._desks) > self._least_workers:
             due.append(min(desk.idle_since for desk in idle) + self._scaledown_ttl)
         if due:
             self._timer = self._clock.call_later(max(min(due) - now, 0.0) + 0.001, self.retire_idle)

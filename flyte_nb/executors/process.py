@@ -8,17 +8,17 @@ placement.image    -> the same, with an interpreter built from the image
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from flyte_nb.executors.admission import Admission, Lease
 from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.frames import WorkerSettings
+from flyte_nb.executors.log_settings import present_log_settings
 from flyte_nb.executors.machine import this_machine
 from flyte_nb.executors.memory import MemoryWatch, data_limit_bytes
 from flyte_nb.executors.placement import Needs, Placement
@@ -32,7 +32,17 @@ __all__ = ["ProcessExecutor"]
 
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
-PRELOAD = ("numpy", "pandas", "pyarrow", "scipy", "sklearn")
+NO_VARIABLES: dict[str, str] = {}
+PRELOAD = (
+    "numpy",
+    "pyarrow",
+    "pyarrow.parquet",
+    "pandas",
+    "scipy",
+    "scipy.linalg",
+    "scipy.stats",
+    "matplotlib.pyplot",
+)
 """What workers inherit from the zygote when the kernel has it, rather than import it each."""
 
 
@@ -45,6 +55,18 @@ class PoolKey(NamedTuple):
     variables: tuple[tuple[str, str], ...]
     needs: Needs
     policy: str
+
+    @classmethod
+    def of(cls, placement: Placement, interpreter: str, variables: Mapping[str, str]) -> PoolKey:
+        """The key of a placement with a policy.
+
+        Args:
+            interpreter: of its workers.
+            variables: those that the interpreter's image sets.
+        """
+        set_variables = tuple(sorted({**variables, **placement.variables}.items()))
+        policy = repr(placement.reuse)
+        return cls(placement.environment, placement.scope, interpreter, set_variables, placement.needs, policy)
 
 
 class ProcessExecutor:
@@ -67,20 +89,19 @@ class ProcessExecutor:
         self._built: WeakKeyDictionary[Placement, BuiltEnvironment] = WeakKeyDictionary()
         self._spawners: dict[str, Spawner] = {}
         self._pools: dict[PoolKey, Pool] = {}
+        self._keys: WeakKeyDictionary[Placement, PoolKey] = WeakKeyDictionary()
         self._workers: set[Worker] = set()
         """Those that take calls."""
         self._connected: WeakSet[Worker] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
-    async def execute(self, call: Call) -> Outcome:
+    def execute(self, call: Call) -> Coroutine[Any, Any, Outcome]:
         """Runs one call; see `flyte_nb.executors.base.Executor`."""
-        placement = call.placement
-        self.admission.check(placement.needs, call.name)
-        interpreter, variables = await self._interpreter(call)
-        if placement.reuse is None:
-            return await self._run_fresh(call, interpreter, variables)
-        return await self._pool(placement, interpreter, variables).run(call)
+        self.admission.check(call.placement.needs, call.name)
+        if call.placement.isolation == "virtualenv":
+            return self._execute_in_virtualenv(call)
+        return self._execute_with(call, "", NO_VARIABLES)
 
     @property
     def pools(self) -> list[Pool]:
@@ -88,7 +109,7 @@ class ProcessExecutor:
         return list(self._pools.values())
 
     def standing(self) -> list[WorkerState]:
-        """Its processes as they stand: those of pools by environment, then those of single attempts. From any thread."""
+        """Its processes: those of pools by environment, then those of single attempts. From any thread."""
         states = []
         pooled: set[Worker] = set()
         for key, pool in list(self._pools.items()):
@@ -138,21 +159,29 @@ class ProcessExecutor:
 
     # ---------------------------------------------------------------- interpreters
 
+    async def _execute_in_virtualenv(self, call: Call) -> Outcome:
+        interpreter, variables = await self._interpreter(call)
+        return await self._execute_with(call, interpreter, variables)
+
     async def _interpreter(self, call: Call) -> tuple[str, dict[str, str]]:
-        """The interpreter for a call, empty for the kernel's own, and the variables that its image sets."""
+        """The interpreter that is built from the image of a call, and the variables that the image sets."""
         placement = call.placement
-        if placement.isolation != "virtualenv":
-            return "", {}
         built = self._built.get(placement)
         if built is None:
             built = self._built[placement] = await self._virtualenvs.interpreter(
-                placement.image, lambda text: call.moved("initializing", text), placement.environment
+                placement.image, lambda text: call.moved("initializing", f"image: {text}"), placement.environment
             )
         if built.python not in self._spawners:
             self._spawners[built.python] = Zygote(built.python, built.support)
         return built.python, dict(built.variables)
 
     # ---------------------------------------------------------------- processes
+
+    def _execute_with(self, call: Call, interpreter: str, variables: dict[str, str]) -> Coroutine[Any, Any, Outcome]:
+        placement = call.placement
+        if placement.reuse is None:
+            return self._run_fresh(call, interpreter, variables)
+        return self._pool(placement, interpreter, variables).run(call)
 
     async def _run_fresh(self, call: Call, interpreter: str, variables: dict[str, str]) -> Outcome:
         placement = call.placement
@@ -171,12 +200,13 @@ class ProcessExecutor:
             lease.release()
 
     def _pool(self, placement: Placement, interpreter: str, variables: dict[str, str]) -> Pool:
-        policy = placement.reuse
-        assert policy is not None
-        set_variables = tuple(sorted({**variables, **placement.variables}.items()))
-        key = PoolKey(placement.environment, placement.scope, interpreter, set_variables, placement.needs, repr(policy))
+        key = self._keys.get(placement)
+        if key is None:
+            key = self._keys[placement] = PoolKey.of(placement, interpreter, variables)
         pool = self._pools.get(key)
         if pool is None:
+            policy = placement.reuse
+            assert policy is not None
             clock = self._clock or asyncio.get_running_loop()
             numbers = count(1)
 
@@ -238,13 +268,20 @@ class ProcessExecutor:
         return WorkerSettings(
             variables=variables,
             cpus=placement.needs.cpu,
-            folder=os.getcwd(),
+            folder=_present_folder(),
             path=list(sys.path),
             blobs=self._blobs,
             data_limit_bytes=data_limit_bytes(limit) if limit is not None else 0,
-            log_levels={name: logging.getLogger(name).level for name in ("flyte", "flyte.user")},
-            preload=[name for name in PRELOAD if name in sys.modules],
+            logs=present_log_settings(),
+            preload=[self._blobs[0].partition(":")[0], *(name for name in PRELOAD if name in sys.modules)],
         )
+
+
+def _present_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed: the kernel goes on, and so do its workers
+        return ""
 
 
 def _nobody(worker: Worker) -> None:

@@ -115,7 +115,7 @@ class Zygote:
     def _give_up(self, reason: str) -> None:
         """From now on workers are fresh interpreters."""
         if self._instead is None:
-            logger.warning("workers start slowly, from a new interpreter each: forking is not safe here, %s", reason)
+            logger.warning("workers start slowly, from a new interpreter each: the zygote cannot fork, %s", reason)
             self._instead = FreshInterpreters(*self._place)
 
 

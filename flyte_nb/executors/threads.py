@@ -105,12 +105,12 @@ class TaskThreads:
         self._idle = 0
         self._waiting: dict[int, int] = {}
         """By thread of this pool: how many actions it waits for."""
-        self._running: dict[int, Job] = {}
+        self._jobs: dict[int, Job | None] = {}
 
-    def running(self) -> dict[int, Job]:
-        """The jobs that have begun, by the system's number of the thread that each runs in. From any thread."""
+    def jobs(self) -> dict[int, Job | None]:
+        """What each thread runs, by the system's number of the thread; None where it is idle. From any thread."""
         with self._lock:
-            return dict(self._running)
+            return dict(self._jobs)
 
     def start(self, job: Job) -> None:
         """Runs the job as soon as there is a place."""
@@ -158,11 +158,12 @@ class TaskThreads:
                     if not self._wake.wait(IDLE_SECONDS) and not self._queue:
                         self._idle -= 1
                         del self._waiting[thread_id]
+                        self._jobs.pop(native_id, None)
                         return
                 job = self._queue.popleft()
                 self._idle -= 1
                 self._working += 1
-                self._running[native_id] = job
+                self._jobs[native_id] = job
             threading.current_thread().name = f"flyte-task {job.name}"
             try:
                 job.run()
@@ -171,7 +172,7 @@ class TaskThreads:
             finally:
                 threading.current_thread().name = "flyte-task"
                 with self._lock:
-                    del self._running[native_id]
+                    self._jobs[native_id] = None
                     self._working -= 1
                     self._idle += 1
                     self._wake.notify()

@@ -1,16 +1,18 @@
-"""Which code is the user's: what may be interrupted, and what tracebacks show."""
+"""Which code is the user's: what may be interrupted, what tracebacks show, and which cell it stands in."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 
-__all__ = ["is_engine_file", "is_in_user_code", "is_users_file"]
+__all__ = ["cell_number", "is_engine_file", "is_in_user_code", "is_users_file", "name_cells"]
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 ASYNCIO = os.path.dirname(os.path.abspath(asyncio.__file__)) + os.sep
+FILE = re.compile(r'File "([^"]+)"')
 
 
 def is_engine_file(filename: str) -> bool:
@@ -30,3 +32,24 @@ def is_in_user_code(thread_id: int) -> bool:
     """
     frame = sys._current_frames().get(thread_id)
     return frame is not None and not is_engine_file(frame.f_code.co_filename)
+
+
+def cell_number(filename: str) -> int | None:
+    """The execution count of the notebook cell that was compiled under this file name."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    names = getattr(getattr(shell, "compile", None), "_filename_map", None)
+    return names.get(filename) if isinstance(names, dict) else None
+
+
+def name_cells(text: str) -> str:
+    """A traceback's text, with `File "cell 3"` where the file of a cell is named."""
+    return FILE.sub(_cell_of_file, text)
+
+
+def _cell_of_file(file: re.Match[str]) -> str:
+    cell = cell_number(file[1])
+    return f'File "cell {cell}"' if cell is not None else file[0]

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import os
 import socket
 import sys
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.errors import RuntimeSystemError
 from flyte_nb.executors import capture, namespace, worker_displays
 from flyte_nb.executors.base import Call
-from flyte_nb.executors.crossing import pack_error
+from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import (
     Answer,
     Cancel,
     Code,
-    Displayed,
     Done,
     Execute,
     Fetch,
-    Printed,
     Ready,
     Retire,
     Ship,
@@ -35,19 +35,21 @@ from flyte_nb.executors.frames import (
     WorkerSettings,
 )
 from flyte_nb.executors.inline import InlineExecutor
+from flyte_nb.executors.log_settings import apply_log_settings
+from flyte_nb.executors.namespace import LoadedTask
 from flyte_nb.executors.worker_blobs import open_blobs
 from flyte_nb.executors.worker_controller import WorkerAttempt, WorkerController
 from flyte_nb.executors.worker_link import Link
-from flyte_nb.executors.worker_output import Flusher, WorkerOutput
+from flyte_nb.executors.worker_output import Flusher, install_flush
 
 __all__ = ["main"]
 
 
 def main(sock: socket.socket, settings: WorkerSettings) -> None:
     """Runs a worker on a connected socket; returns when it retires."""
-    for name, level in settings.log_levels.items():
-        logging.getLogger(name).setLevel(level)
+    apply_log_settings(settings.logs)
     capture.install()
+    install_flush()
     worker_displays.install()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -75,11 +77,11 @@ class Worker:
     def __init__(self, sock: socket.socket, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._retired = loop.create_future()
-        self._link = Link(sock, loop, self._receive)
+        self._flusher = Flusher()
+        self._link = Link(sock, loop, self._receive, self._flusher)
         self._blobs = open_blobs(settings.blobs, is_data_bounded=settings.data_limit_bytes > 0)
         self._executor = InlineExecutor()
         self._controller = WorkerController(self._link, loop, self._blobs, self._executor.threads)
-        self._flusher = Flusher()
         self._code: dict[str, Code] = {}
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._newest: WorkerAttempt | None = None
@@ -89,6 +91,7 @@ class Worker:
         """Runs calls until the kernel says that there will be no more."""
         self._link.send(Ready(os.getpid()))
         self._loop.run_until_complete(self._retired)
+        self._link.flush()
 
     def _receive(self, message: ToWorker) -> None:
         if isinstance(message, Execute):
@@ -104,40 +107,53 @@ class Worker:
 
     async def _run(self, message: Execute) -> None:
         number = message.call
-        output = WorkerOutput(
-            lambda stream, text: self._link.send(Printed(number, stream, text)),
-            lambda bundle: self._link.send(Displayed(number, bundle)),
-            self._flusher,
-        )
-        attempt = self._newest = WorkerAttempt(number, message.facts, output, self._link)
+        attempt = self._newest = WorkerAttempt(number, message.facts, self._link, self._flusher)
         try:
             done = await self._outcome(message, attempt)
         except asyncio.CancelledError as cancelled:
             done = Done(number, cancelled=True, note=str(cancelled.args[0]) if cancelled.args else "")
         except Exception as error:  # code or values that cannot be read here, outputs of another type
             done = Done(number, error=pack_error(error))
-        attempt.close()
         del self._calls[number]
-        self._link.send(done)
+        self._finish(attempt, done)
 
     async def _outcome(self, message: Execute, attempt: WorkerAttempt) -> Done:
         task = namespace.load(self._code[message.code])
         inputs = task.signature.decode_inputs(message.payload, self._blobs)
         scope = Scope(self._controller, attempt, None, message.facts.custom_context)
-        call = Call(task.function, inputs, task.is_async, scope, task.name, attempt.cancel_children)
+        function = task.function if task.is_async else partial(self._call_and_finish, task, attempt)
+        call = Call(function, inputs, task.is_async, scope, task.name, attempt.cancel_children)
         del inputs
         outcome = await self._executor.execute(call)
         if outcome.error is not None:
             return Done(message.call, error=pack_error(outcome.error), note=outcome.note)
-        payload = task.signature.pack_outputs(outcome.value, self._blobs)
-        return Done(message.call, payload, note=outcome.note, stored=self._blobs.take_fresh())
+        return self._packed(task, attempt, outcome.value) if task.is_async else outcome.value
+
+    def _call_and_finish(self, task: LoadedTask, attempt: WorkerAttempt, /, **inputs: Any) -> Done:
+        """A sync task, in its thread: the result leaves from there, which spares it the way over the loop."""
+        done = self._packed(task, attempt, task.function(**inputs))
+        self._finish(attempt, done)
+        return done
+
+    def _packed(self, task: LoadedTask, attempt: WorkerAttempt, value: Any) -> Done:
+        payload = task.signature.pack_outputs(value, self._blobs)
+        return Done(attempt.call, payload, stored=self._blobs.take_fresh())
+
+    def _finish(self, attempt: WorkerAttempt, done: Done) -> None:
+        """Ends an attempt and says what it came to, unless that was said."""
+        if not attempt.closed:
+            attempt.close()
+            self._link.post(done)
 
     def _fetch(self, key: str) -> Code:
         """The code of a task that other code refers to; blocks."""
         attempt = self._newest
         call = attempt.call if attempt is not None else 0
-        _, answer = self._link.ask(lambda number: Fetch(number, call, key))
-        told: Answer = self._link.wait(answer)
+        answer: Future[Answer] = Future()
+        self._link.ask(lambda number: Fetch(number, call, key), answer)
+        told = self._link.wait(answer)
+        if told.error is not None:
+            raise unpack_error(told.error)
         if told.code is None:
             raise RuntimeSystemError("CodeNotFound", f"the kernel does not know the code of task {key}")
         return told.code

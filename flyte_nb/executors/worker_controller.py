@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -20,18 +21,30 @@ from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.errors import SyncTaskCallInAsyncContextError
 from flyte_nb.executors import namespace
 from flyte_nb.executors.crossing import pack_error, unpack_error
-from flyte_nb.executors.frames import Answer, Facts, Reported, Submit, TraceBegan, TraceEnded, Withdraw
+from flyte_nb.executors.frames import (
+    Answer,
+    Displayed,
+    Facts,
+    Printed,
+    Reported,
+    Submit,
+    TraceBegan,
+    TraceEnded,
+    Withdraw,
+)
 from flyte_nb.executors.task_context import make_task_context
 from flyte_nb.executors.threads import TaskThreads
 from flyte_nb.executors.worker_blobs import FreshBlobs
-from flyte_nb.executors.worker_link import Link
-from flyte_nb.executors.worker_output import WorkerOutput
+from flyte_nb.executors.worker_link import AnyAnswer, Link
+from flyte_nb.executors.worker_output import Flusher, WorkerOutput
 from flyte_nb.models import GroupData, TaskContext
 from flyte_nb.report import Report
 from flyte_nb.types.signature import signature_of
-from flyte_nb.types.steps import encode_values, named_arguments
+from flyte_nb.types.steps import decode_values, encode_values, named_arguments
 
 __all__ = ["WorkerAttempt", "WorkerController"]
+
+NOT_BLOCKED = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +64,31 @@ class ActionFacts:
 class WorkerAttempt:
     """A running attempt, as its code's scope leads to it."""
 
-    def __init__(self, call: int, facts: Facts, output: WorkerOutput, link: Link) -> None:
+    def __init__(self, call: int, facts: Facts, link: Link, flusher: Flusher) -> None:
         self.call = call
         self.facts = facts
-        self.output = output
         self.link = link
-        self.action = ActionFacts(facts.run, facts.action, facts.notebook, facts.cell)
         self.steps = count(1)
         self.closed = False
         self.blocked: dict[int, Future[Answer]] = {}
         """Requests for which threads wait, by number."""
+        self._flusher = flusher
+        self._output: WorkerOutput | None = None
         self._context: TaskContext | None = None
+
+    @property
+    def action(self) -> ActionFacts:
+        """The action, as a run that its code starts is told of it."""
+        facts = self.facts
+        return ActionFacts(facts.run, facts.action, facts.notebook, facts.cell)
+
+    @property
+    def output(self) -> WorkerOutput:
+        """Where what it prints goes."""
+        if self._output is None:
+            self._output = WorkerOutput(self._send_text, self._send_display, self._flusher)
+            self._output.closed = self.closed
+        return self._output
 
     @property
     def context(self) -> TaskContext:
@@ -76,6 +103,11 @@ class WorkerAttempt:
         """Shows the report as it stands."""
         self.link.send(Reported(self.call, html))
 
+    def flush(self) -> None:
+        """Sends what was printed so far."""
+        if self._output is not None:
+            self._output.flush()
+
     def cancel_children(self) -> None:
         """Ends the calls for which threads of this attempt wait."""
         for number, answer in list(self.blocked.items()):
@@ -89,17 +121,23 @@ class WorkerAttempt:
         self.closed = True
         if self._context is not None and self._context.report.has_content():
             self.send_report(self._context.report.get_final_report())
-        self.output.close()
+        if self._output is not None:
+            self._output.close()
+
+    def _send_text(self, stream: str, text: str) -> None:
+        self.link.send(Printed(self.call, stream, text))
+
+    def _send_display(self, bundle: str) -> None:
+        self.link.send(Displayed(self.call, bundle))
 
 
 class WorkerStep:
     """One call of a traced function: see `flyte_nb.authoring.context.TraceStep`."""
 
-    replayed = False
-    value: Any = None
-
-    def __init__(self, scope: Scope, number: int, blobs: FreshBlobs) -> None:
+    def __init__(self, scope: Scope, number: int, blobs: FreshBlobs, replayed: bytes | None) -> None:
         self.scope = scope
+        self.replayed = replayed is not None
+        self.value: Any = decode_values(replayed, blobs)[0] if replayed is not None else None
         self._number = number
         self._blobs = blobs
         self._recorded: Future[Answer] | None = None
@@ -120,8 +158,10 @@ class WorkerStep:
 
     def _end(self, payload: bytes | None, error: bytes | None) -> None:
         attempt: WorkerAttempt = self.scope.attempt
-        _, self._recorded = attempt.link.ask(
-            lambda number: TraceEnded(number, attempt.call, self._number, payload, error, self._blobs.take_fresh())
+        self._recorded = Future()
+        attempt.link.ask(
+            lambda number: TraceEnded(number, attempt.call, self._number, payload, error, self._blobs.take_fresh()),
+            self._recorded,
         )
 
 
@@ -145,13 +185,18 @@ class WorkerController:
         self, scope: Scope, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         """A child action; awaitable on any loop."""
-        number, answer = self._submit(scope, task, args, kwargs)
+        answer: AnyAnswer
+        if asyncio.get_running_loop() is self._loop:
+            awaited = answer = self._loop.create_future()
+            blocked: AbstractContextManager[None] = NOT_BLOCKED  # no thread waits
+        else:  # from `asyncio.run` inside a sync task
+            answer = Future()
+            awaited = asyncio.wrap_future(answer)
+            blocked = self._threads.blocked()
+        number = self._submit(scope, task, args, kwargs, answer)
         try:
-            if asyncio.get_running_loop() is self._loop:
-                told = await asyncio.wrap_future(answer)
-            else:  # from `asyncio.run` inside a sync task
-                with self._threads.blocked():
-                    told = await asyncio.wrap_future(answer)
+            with blocked:
+                told = await awaited
         except CancelledError:
             self._link.give_up(number)
             self._link.send(Withdraw(number))
@@ -168,7 +213,8 @@ class WorkerController:
                 f"can hang the run. Use `await {task.name.rpartition('.')[2]}.aio(...)` instead."
             )
         attempt: WorkerAttempt = scope.attempt
-        number, answer = self._submit(scope, task, args, kwargs)
+        answer: Future[Answer] = Future()
+        number = self._submit(scope, task, args, kwargs, answer)
         attempt.blocked[number] = answer
         try:
             with self._threads.blocked():
@@ -184,19 +230,31 @@ class WorkerController:
         attempt: WorkerAttempt = scope.attempt
         named = named_arguments(function, args, kwargs)
         step = next(attempt.steps)
-        self._link.send(
-            TraceBegan(
-                attempt.call,
-                step,
-                function.name,
-                namespace.code_of_trace(function),
-                [(name, type(value).__name__) for name, value in named.items()],
-                encode_values(named.values(), self._blobs),
-                scope.group,
-                self._blobs.take_fresh(),
-            )
+        began = partial(
+            TraceBegan,
+            attempt.call,
+            step,
+            function.name,
+            namespace.code_of_trace(function),
+            [(name, type(value).__name__) for name, value in named.items()],
+            encode_values(named.values(), self._blobs),
+            scope.group,
+            self._blobs.take_fresh(),
         )
-        return WorkerStep(scope.derive(trace=function.name), step, self._blobs)
+        recorded = None
+        if attempt.facts.replays:
+            recorded = self._ask_for_step(began)
+        else:
+            self._link.send(began())
+        return WorkerStep(scope.derive(trace=function.name), step, self._blobs, recorded)
+
+    def _ask_for_step(self, began: Callable[[int], TraceBegan]) -> bytes | None:
+        """Tells that a step begins, and waits for its recorded result, if there is one."""
+        answer: Future[Answer] = Future()
+        self._link.ask(began, answer)
+        told = self._link.wait(answer)
+        _raise_failure(told)
+        return told.payload
 
     def task_context(self, scope: Scope) -> TaskContext:
         """What `flyte.ctx()` shows."""
@@ -207,13 +265,18 @@ class WorkerController:
         return attempt.context.replace(**changes)
 
     def _submit(
-        self, scope: Scope, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[int, Future[Answer]]:
+        self,
+        scope: Scope,
+        task: TaskTemplate[Any, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        answer: AnyAnswer,
+    ) -> int:
         attempt: WorkerAttempt = scope.attempt
         if attempt.closed:
             raise CancelledError(f"{task.name} was called after the task that called it had ended")
         payload = signature_of(task).pack_inputs(args, kwargs, self._blobs)
-        attempt.output.flush()  # what it printed so far stands before what its children print
+        attempt.flush()  # what it printed so far stands before what its children print
         message = partial(
             Submit,
             call=attempt.call,
@@ -223,7 +286,7 @@ class WorkerController:
             custom_context=dict(scope.custom_context),
             stored=self._blobs.take_fresh(),
         )
-        return self._link.ask(message)
+        return self._link.ask(message, answer)
 
     def _result(self, task: TaskTemplate[Any, Any], told: Answer) -> Any:
         _raise_failure(told)

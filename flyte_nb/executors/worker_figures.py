@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib import pyplot
 from matplotlib._pylab_helpers import Gcf
+from matplotlib.backend_bases import FigureManagerBase as FigureManager
 from matplotlib.backends.backend_agg import FigureCanvasAgg as FigureCanvas
-from matplotlib.backends.backend_agg import FigureManager
 
 from flyte_nb.executors.worker_displays import display
 

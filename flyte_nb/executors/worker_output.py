@@ -1,15 +1,23 @@
-"""What code in a worker prints, on its way to the kernel: at once when little is printed, in batches when much is."""
+"""What code in a worker prints, on its way to the kernel: at once when little is printed, in batches when much is.
+
+What was sent survives the end of the process: so do the last lines before a crash, unless they came in a flood.
+"""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TextIO
 
-__all__ = ["Flusher", "WorkerOutput"]
+from flyte_nb.authoring.context import current_scope
+
+__all__ = ["Flusher", "WorkerOutput", "install_flush"]
 
 BATCH_SECONDS = 0.05
+SENT_AT_ONCE = 50
+"""So many writes that end a line are sent at once within that time, before they are gathered."""
 BATCH_CHARACTERS = 65_536
 
 
@@ -30,7 +38,8 @@ class WorkerOutput:
         self._stream = ""
         self._pending: list[str] = []
         self._characters = 0
-        self._sent_at = 0.0
+        self._counting_since = 0.0
+        self._sent = 0
         self.closed = False
 
     def write(self, stream: str, text: str, show: Callable[[str], Any]) -> None:
@@ -43,8 +52,7 @@ class WorkerOutput:
                 self._stream = stream
             self._pending.append(text)
             self._characters += len(text)
-            late = time.monotonic() - self._sent_at > BATCH_SECONDS
-            if (late and text.endswith("\n")) or self._characters > BATCH_CHARACTERS:
+            if (text.endswith("\n") and self._may_send_at_once()) or self._characters > BATCH_CHARACTERS:
                 self._flush()
                 return
         self._flusher.add(self)
@@ -67,27 +75,40 @@ class WorkerOutput:
             self._flush()
             self.closed = True
 
+    def _may_send_at_once(self) -> bool:
+        now = time.monotonic()
+        if now - self._counting_since > BATCH_SECONDS:
+            self._counting_since, self._sent = now, 0
+        self._sent += 1
+        return self._sent <= SENT_AT_ONCE
+
     def _flush(self) -> None:
         if self._pending:
             text = "".join(self._pending)
             self._pending, self._characters = [], 0
-            self._sent_at = time.monotonic()
             self._send(self._stream, text)
 
 
+class Flushable(Protocol):
+    """Holds back what is soon to be sent."""
+
+    def flush(self) -> None:
+        """Sends it. From any thread."""
+
+
 class Flusher:
-    """A thread that flushes outputs a moment after they were written to; started by the first that needs it."""
+    """A thread that has a moment later sent what was held back; started by the first that needs it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._outputs: set[WorkerOutput] = set()
+        self._waiting: set[Flushable] = set()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, output: WorkerOutput) -> None:
-        """Has an output flushed soon."""
+    def add(self, flushable: Flushable) -> None:
+        """Has it flushed soon."""
         with self._lock:
-            self._outputs.add(output)
+            self._waiting.add(flushable)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="flyte-output", daemon=True)
                 self._thread.start()
@@ -99,6 +120,24 @@ class Flusher:
             time.sleep(BATCH_SECONDS)
             self._wake.clear()
             with self._lock:
-                outputs, self._outputs = self._outputs, set()
-            for output in outputs:
-                output.flush()
+                waiting, self._waiting = self._waiting, set()
+            for flushable in waiting:
+                flushable.flush()
+
+
+def install_flush() -> None:
+    """Has `print(..., flush=True)` in a task send what was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        _patch_flush(stream)
+
+
+def _patch_flush(stream: TextIO) -> None:
+    original = stream.flush
+
+    def flush() -> None:
+        scope = current_scope.get()
+        if scope is not None:
+            scope.attempt.output.flush()
+        original()
+
+    stream.flush = flush  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Protocol
 from weakref import WeakSet
 
@@ -52,20 +53,21 @@ class NativeOutput:
     """What reaches the output of a process natively: from C code, from subprocesses, from a crash.
 
     Args:
-        descriptor: the end of a pipe to read; from now on it belongs to this object.
+        **descriptors: by stream, the end of a pipe to read; from now on they belong to this object.
 
     Attributes:
-        on_text: takes text as it arrives.
+        on_text: takes stream and text as it arrives.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self.on_text: Callable[[str], None] | None = None
+    def __init__(self, **descriptors: int) -> None:
+        self.on_text: Callable[[str, str], None] | None = None
         self._text = ""
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._descriptor: int | None = descriptor
+        self._decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in descriptors}
+        self._descriptors = descriptors
         self._loop = asyncio.get_running_loop()
-        os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._read)
+        for stream, descriptor in descriptors.items():
+            os.set_blocking(descriptor, False)
+            self._loop.add_reader(descriptor, self._read, stream)
         keep_from_children(self)
 
     def tail(self, lines: int = 20) -> str:
@@ -74,32 +76,32 @@ class NativeOutput:
 
     def close(self) -> None:
         """Takes what is there and stops listening."""
-        for _ in range(READS_AT_END):
-            if self._descriptor is None or not self._read():
-                break
-        if self._descriptor is not None:
-            self._loop.remove_reader(self._descriptor)
-            self.forget()
+        for stream in list(self._descriptors):
+            for _ in range(READS_AT_END):
+                if stream not in self._descriptors or not self._read(stream):
+                    break
+        for descriptor in self._descriptors.values():
+            self._loop.remove_reader(descriptor)
+        self.forget()
 
     def forget(self) -> None:
         """See `keep_from_children`."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
 
-    def _read(self) -> bool:
-        assert self._descriptor is not None
+    def _read(self, stream: str) -> bool:
+        descriptor = self._descriptors[stream]
         try:
-            data = os.read(self._descriptor, READ_BYTES)
+            data = os.read(descriptor, READ_BYTES)
         except BlockingIOError:
             return False
         if not data:
-            self._loop.remove_reader(self._descriptor)
-            self.forget()
-        text = self._decode(data, not data)
+            self._loop.remove_reader(descriptor)
+            os.close(self._descriptors.pop(stream))
+        text = self._decoders[stream].decode(data, not data)
         self._text = (self._text + text)[-TAIL_CHARACTERS:]
         if text and self.on_text is not None:
-            self.on_text(text)
+            self.on_text(stream, text)
         return bool(data)
 
 
@@ -138,10 +140,12 @@ class WorkerProcess:
 
     def ended(self, status: int) -> None:
         """Told by whoever has started it."""
-        self.native.close()
-        if not self.exited.done():
-            with suppress(RuntimeError):  # the loop was closed: nobody waits
-                self.exited.set_result(status)
+        try:
+            self.native.close()
+        finally:
+            if not self.exited.done():
+                with suppress(RuntimeError):  # the loop was closed: nobody waits
+                    self.exited.set_result(status)
 
     def forget(self) -> None:
         """See `keep_from_children`."""
@@ -154,23 +158,29 @@ def not_started(reason: str) -> RuntimeSystemError:
 
 
 class Ends:
-    """Both ends of the socket and of the output of a worker that is about to start."""
+    """Both ends of the socket and of the output of a worker that is about to start.
+
+    Attributes:
+        outputs: what its standard output and its standard error write to.
+    """
 
     def __init__(self) -> None:
-        reading, self.output = os.pipe()
+        pipes = [os.pipe(), os.pipe()]
+        self.outputs = [writing for _, writing in pipes]
         try:
             self.near, self.far = socket.socketpair()
         except OSError:
-            os.close(reading)
-            os.close(self.output)
+            for descriptor in chain(*pipes):
+                os.close(descriptor)
             raise
         self.near.setblocking(False)
-        self.native = NativeOutput(reading)
+        self.native = NativeOutput(stdout=pipes[0][0], stderr=pipes[1][0])
 
     def give_away(self) -> None:
         """Closes the worker's ends: it has them."""
         self.far.close()
-        os.close(self.output)
+        for output in self.outputs:
+            os.close(output)
 
     def close(self) -> None:
         """Closes the near ends: there is no worker."""

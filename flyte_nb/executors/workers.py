@@ -10,6 +10,7 @@ Everything here lives on the engine loop; what watches memory calls in from its 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ from flyte_nb.executors.frames import (
 )
 from flyte_nb.executors.losses import WorkerLostError, describe_exit, memory_exceeded, with_tail
 from flyte_nb.executors.memory import MemoryWatch
+from flyte_nb.executors.outbox import Outbox
 from flyte_nb.executors.spawning import WorkerProcess
 
 __all__ = ["Worker"]
@@ -53,25 +55,45 @@ RETIRE_SECONDS = 2.0
 """How long a retired process may take to leave."""
 EXIT_SECONDS = 0.5
 """How long to wait for the exit status of a process whose connection has ended."""
+NOTICED_SECONDS = 0.05
+"""Of a process that was at work just now its end is known."""
 TRACEBACK_SECONDS = 0.02
 """How long a process that uses too much memory has to write down where it was."""
 NATIVE_LINES = 500
+DEATH = "Fatal Python error: "
+"""How Python begins to say where a process was that dies of a signal."""
 PRINTED_KEPT = 20
 """Pieces of output kept for the message about a lost process."""
 
 
 class RunningCall:
-    """A call in a worker."""
+    """A call in a worker, what it came to, and who waits for that."""
+
+    __slots__ = ("call", "context", "ended", "host", "number", "printed", "requests", "turn")
 
     def __init__(self, number: int, call: Call, host: Host) -> None:
         self.number = number
         self.call = call
         self.host = host
-        self.done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self.ended: Done | Exception | None = None
+        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.requests: dict[int, asyncio.Task[None]] = {}
-        self.printed: deque[str] = deque(maxlen=PRINTED_KEPT)
+        self.printed: deque[str] | None = None
         self.context: Context = copy_context()
         """That of the code which called the task: in it the notebook knows which cell to write to."""
+
+    def end(self, how: Done | Exception) -> None:
+        """It is over."""
+        if self.ended is None:
+            self.ended = how
+            if not self.turn.done():
+                self.turn.set_result(None)
+
+    async def wait_again(self, seconds: float) -> None:
+        """Waits for its end once more, after a wait for it was cancelled."""
+        if self.ended is None:
+            self.turn = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self.turn], timeout=seconds)
 
 
 class Worker(asyncio.Protocol):
@@ -103,6 +125,7 @@ class Worker(asyncio.Protocol):
         """What it holds of the machine's devices while it lives."""
         self._memory_bytes = memory_bytes
         self._peak_bytes: int | None = None
+        self._is_dying = False
         self._ended = ended
         self._calls: dict[int, RunningCall] = {}
         self._newest: RunningCall | None = None
@@ -110,6 +133,7 @@ class Worker(asyncio.Protocol):
         self._numbers = count(1)
         self._shipped: set[str] = set()
         self._frames = FrameReader()
+        self._outbox = Outbox(asyncio.get_running_loop(), self._write)
         self._transport: asyncio.Transport | None = None
         self._killed_for: RunningCall | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -142,7 +166,7 @@ class Worker(asyncio.Protocol):
     def fits(self, call: Call) -> bool:
         """Whether its code can run here: no module of the user's own was loaded in another version."""
         modules = call.code.modules if call.code is not None else {}
-        return all(self.modules.get(name, digest) == digest for name, digest in modules.items())
+        return not modules or all(self.modules.get(name, digest) == digest for name, digest in modules.items())
 
     async def run(self, call: Call) -> Outcome:
         """Runs a call to its end. Cancelling it ends it, politely first; then the process is killed.
@@ -153,6 +177,8 @@ class Worker(asyncio.Protocol):
         """
         assert call.code is not None and call.facts is not None and call.host is not None
         running = self._newest = RunningCall(next(self._numbers), call, call.host)
+        if self._died_idle():
+            self._lose()
         if self._is_dismissed:
             raise WorkerLostError(f"{self.name} ended before {call.name} began", self.name, shared=True, cleared=True)
         self._calls[running.number] = running
@@ -162,7 +188,7 @@ class Worker(asyncio.Protocol):
             self._send(Ship(call.code))
         self._send(Execute(running.number, call.code.digest, call.payload, call.facts))
         try:
-            done = await asyncio.shield(running.done)
+            await running.turn
         except asyncio.CancelledError:
             await self._end(running)
             raise
@@ -171,8 +197,11 @@ class Worker(asyncio.Protocol):
             self._idle_since = time.monotonic()
             for request in list(running.requests.values()):
                 request.cancel()
-            if self._is_dismissed and not self._calls:
-                self.kill()
+            self._leave_if_dismissed()
+        done = running.ended
+        if isinstance(done, Exception):
+            raise done
+        assert done is not None
         if done.cancelled:
             raise asyncio.CancelledError(*([done.note] if done.note else []))
         if done.error is not None:
@@ -224,23 +253,25 @@ class Worker(asyncio.Protocol):
                 request = each.requests.get(message.request)
                 if request is not None:
                     request.cancel()
-        if running is None:
+            return
+        if running is None:  # its call is over; whoever asks would wait for ever
+            if request_number := getattr(message, "request", 0):
+                self._send(Answer(request_number, cancelled=True))
             return
         stored = getattr(message, "stored", None)
         if stored:
             running.host.stored(stored)
         if isinstance(message, Done):
-            if not running.done.done():
-                running.done.set_result(message)
+            running.end(message)
         elif isinstance(message, Submit):
             self._start(running, message.request, self._submit(running, message))
         elif isinstance(message, Printed):
+            if running.printed is None:
+                running.printed = deque(maxlen=PRINTED_KEPT)
             running.printed.append(message.text)
             running.context.run(running.host.wrote, message.stream, message.text)
         elif isinstance(message, TraceBegan):
-            running.host.begin_trace(
-                message.step, message.name, message.code, message.names, message.payload, message.group
-            )
+            self._begin_trace(running, message)
         elif isinstance(message, TraceEnded):
             self._start(running, message.request, self._end_trace(running, message))
         elif isinstance(message, Displayed):
@@ -271,6 +302,14 @@ class Worker(asyncio.Protocol):
         payload = await running.host.submit(message.task, message.payload, message.group, message.custom_context)
         return Answer(message.request, payload)
 
+    def _begin_trace(self, running: RunningCall, message: TraceBegan) -> None:
+        asks = message.request != 0
+        recorded = running.host.begin_trace(
+            message.step, message.name, message.code, message.names, message.payload, message.group, asks
+        )
+        if asks:
+            self._send(Answer(message.request, recorded))
+
     async def _end_trace(self, running: RunningCall, message: TraceEnded) -> Answer:
         error = unpack_error(message.error) if message.error is not None else None
         await running.host.end_trace(message.step, message.payload, error)
@@ -279,18 +318,28 @@ class Worker(asyncio.Protocol):
     async def _fetch(self, running: RunningCall, message: Fetch) -> Answer:
         return Answer(message.request, code=running.host.fetch(message.key))
 
-    def _native_text(self, text: str) -> None:
-        """Output that did not come through Python's streams: of C code, or of a subprocess."""
+    def _native_text(self, stream: str, text: str) -> None:
+        """Output that did not come through Python's streams: of C code, or of a subprocess.
+
+        Where a dying process says it was is not shown: the error of its call tells it, without the engine's frames.
+        """
+        if self._is_dying or self._peak_bytes is not None:
+            return
+        text, death, _ = text.partition(DEATH)
+        self._is_dying = bool(death)
         running = self._newest
-        if running is not None and running.number in self._calls:
-            running.context.run(running.host.wrote, "stderr", text)
+        if text and running is not None and running.number in self._calls:
+            running.context.run(running.host.wrote, stream, text)
 
     # ---------------------------------------------------------------- what the worker is told
 
     def _send(self, message: ToWorker) -> None:
+        self._outbox.post(encode_frame(message))
+
+    def _write(self, data: bytes) -> None:
         transport = self._transport
         if transport is not None and not transport.is_closing():
-            transport.write(encode_frame(message))
+            transport.write(data)
 
     async def _end(self, running: RunningCall) -> None:
         """Ends one call, politely; a process in which it does not end is killed. No cancellation cuts that short."""
@@ -303,11 +352,11 @@ class Worker(asyncio.Protocol):
         if self.is_lost:
             return
         self._send(Cancel(running.number))
-        await asyncio.wait([running.done], timeout=POLITE_SECONDS)
-        if not running.done.done():
+        await running.wait_again(POLITE_SECONDS)
+        if running.ended is None:
             self._killed_for = running
             self.kill()
-        elif running.done.exception() is None and running.done.result().note:  # its thread still runs
+        elif isinstance(running.ended, Done) and running.ended.note:  # its thread still runs
             self._dismiss()
 
     # ---------------------------------------------------------------- how it ends
@@ -317,6 +366,21 @@ class Worker(asyncio.Protocol):
         if not self._is_dismissed:
             self._is_dismissed = True
             self._ended(self)
+
+    def _died_idle(self) -> bool:
+        """Whether it has died while it had nothing to do, and the loop has not noticed yet."""
+        if self._calls or time.monotonic() - self._idle_since < NOTICED_SECONDS:
+            return False
+        try:
+            return not self.process.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _leave_if_dismissed(self) -> None:
+        if self._is_dismissed and not self._calls:
+            self.kill()
 
     def _lose(self) -> None:
         self.is_lost = True
@@ -332,21 +396,23 @@ class Worker(asyncio.Protocol):
         self.process.kill()
 
     async def _settle_losses(self) -> None:
-        """Answers everybody whose call ran in the process."""
-        self.process.kill()
+        """Answers everybody whose call ran in the process; one that has not ended by itself has lost its connection."""
         status = None
         with suppress(TimeoutError):
             async with asyncio.timeout(EXIT_SECONDS):
                 status = await asyncio.shield(self.process.exited)
+        self.process.kill()
         shared = len(self._calls) > 1
         for running in list(self._calls.values()):
-            if not running.done.done():
-                running.done.set_exception(self._loss(running, shared, status))
+            running.end(self._loss(running, shared, status))
 
     def _loss(self, running: RunningCall, shared: bool, status: int | None) -> Exception:
-        name, tail = running.call.name, "".join(running.printed) + self.process.native.tail(NATIVE_LINES)
+        name, tail = running.call.name, "".join(running.printed or ()) + self.process.native.tail(NATIVE_LINES)
         if self._peak_bytes is not None and self._memory_bytes is not None and not shared:
-            return memory_exceeded(name, self._memory_bytes, self._peak_bytes, self.name, tail)
+            is_reused = running.call.placement.reuse is not None
+            return memory_exceeded(
+                name, self._memory_bytes, self._peak_bytes, self.name, tail, is_reused, running.number - 1
+            )
         if self._peak_bytes is not None:
             how = "was ended because it used more memory than its limit"
         elif self._killed_for is not None:

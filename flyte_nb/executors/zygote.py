@@ -1,6 +1,6 @@
 """The zygote: a process with one thread that has imported what workers need, and is forked for each of them.
 
-    kernel --Preload, Start (with the worker's socket and its output)--> zygote --fork--> worker
+    kernel --Preload, Start (with the worker's socket and outputs)--> zygote --fork--> worker
            <--Started, Refused, Exited, Unfit--                          zygote <--SIGCHLD-- worker
 
 It is the parent of the workers and the subreaper of what they leave behind. When its socket ends, the kernel is gone:
@@ -41,7 +41,7 @@ class Preload(msgspec.Struct, array_like=True, tag="preload", frozen=True):
 
 
 class Start(msgspec.Struct, array_like=True, tag="start", frozen=True):
-    """Fork a worker. With it come two file descriptors: its socket, and where its output goes."""
+    """Fork a worker. With it come three file descriptors: its socket, and where its two outputs go."""
 
     number: int
 
@@ -160,7 +160,7 @@ class _Zygote:
         if reason := _unfit_threads():
             self._start_over([], [name for name, _ in self._modules], reason)
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             data = b""
         if not data:
@@ -200,21 +200,21 @@ class _Zygote:
 
     # ---------------------------------------------------------------- workers
 
-    def _fork(self, number: int, sock: int, output: int) -> None:
+    def _fork(self, number: int, sock: int, *outputs: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
             self._send(Refused(number, f"{type(error).__name__}: {error}"))
         else:
             if pid == 0:
-                self._become_worker(sock, output)
+                self._become_worker(sock, *outputs)
             self._workers.add(pid)
             self._send(Started(number, pid))
         finally:
-            os.close(sock)
-            os.close(output)
+            for descriptor in (sock, *outputs):
+                os.close(descriptor)
 
-    def _become_worker(self, sock: int, output: int) -> NoReturn:
+    def _become_worker(self, sock: int, *outputs: int) -> NoReturn:
         try:
             os.setsid()
             _set(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -227,9 +227,9 @@ class _Zygote:
             self._control.close()
             os.close(self._woken)
             os.close(self._wake)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.close(output)
+            for standard, output in enumerate(outputs, 1):
+                os.dup2(output, standard)
+                os.close(output)
             entrance.run(self._entry, socket.socket(fileno=sock), self._setters)
         except BaseException:  # a worker never goes back to where the zygote was
             traceback.print_exc()
@@ -278,7 +278,7 @@ def _unfit() -> str:
 
 def _unfit_threads() -> str:
     threads = os.listdir("/proc/self/task")
-    return f"{len(threads) - 1} threads were started" if len(threads) > 1 else ""
+    return f"it has {len(threads)} threads" if len(threads) > 1 else ""
 
 
 def _set(option: int, value: int) -> None:

@@ -76,16 +76,17 @@ class ZygoteLink:
         self._pending: dict[int, _Pending] = {}
         self._workers: dict[int, WorkerProcess] = {}
         self._asked: set[str] = set()
-        self._importing: set[str] = set()
+        self._importing: dict[str, int] = {}
+        """By module: the start that it was imported ahead of, which has not been answered."""
         self._cannot_fork = ""
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._socket, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         reading, writing = os.pipe()
-        self._output = NativeOutput(reading)
+        self._output = NativeOutput(stderr=reading)
         try:
             self._process = interpreter.run(
-                "zygote", {**order, "socket": far.fileno()}, environment, writing, subprocess.DEVNULL
+                "zygote", {**order, "socket": far.fileno()}, environment, [writing, writing], subprocess.DEVNULL
             )
         except BaseException:
             self._socket.close()
@@ -112,14 +113,16 @@ class ZygoteLink:
         async with self._starts:
             if self.is_lost:
                 raise self._loss()
-            self._preload(modules)
             number = next(self._numbers)
+            self._preload(modules, number)
             ends = Ends()
             started: asyncio.Future[WorkerProcess] = self.loop.create_future()
             self._pending[number] = _Pending(ends, started)
             try:
-                self._send(Start(number), [ends.far.fileno(), ends.output])
-                ends.give_away()
+                try:
+                    self._send(Start(number), [ends.far.fileno(), *ends.outputs])
+                finally:
+                    ends.give_away()
                 with suppress(ConnectionError):  # then there is no worker, and `started` tells why
                     await self.loop.sock_sendall(ends.near, opening)
                 return await started
@@ -127,6 +130,7 @@ class ZygoteLink:
                 self._withdraw(started)
                 raise
             except Exception:
+                self._pending.pop(number, None)
                 ends.close()
                 raise
 
@@ -154,11 +158,12 @@ class ZygoteLink:
 
     # ---------------------------------------------------------------- to the zygote
 
-    def _preload(self, modules: list[tuple[str, str]]) -> None:
+    def _preload(self, modules: list[tuple[str, str]], number: int) -> None:
+        """Has the zygote import what it has not imported yet, ahead of a start."""
         new = [(name, file) for name, file in modules if name not in self._asked]
         if new:
             self._asked.update(name for name, _ in new)
-            self._importing.update(name for name, _ in new)
+            self._importing.update((name, number) for name, _ in new)
             self._send(Preload(new), [])
 
     def _send(self, message: ToZygote, descriptors: list[int]) -> None:
@@ -188,7 +193,7 @@ class ZygoteLink:
 
     def _serve(self, message: FromZygote) -> None:
         if isinstance(message, Started):
-            self._importing.clear()
+            self._importing = {name: ahead for name, ahead in self._importing.items() if ahead > message.number}
             ends, started = self._pending.pop(message.number)
             process = self._workers[message.pid] = WorkerProcess(message.pid, ends.near, ends.native)
             if started.done():
@@ -201,7 +206,9 @@ class ZygoteLink:
             self._fail(message.number, RefusedError(message.reason))
         elif message.modules:
             self.unfit.update(message.modules)
-            logger.info("workers import %s themselves: %s", ", ".join(message.modules), message.reason)
+            logger.info(
+                "workers import %s themselves, the zygote does not: %s", ", ".join(message.modules), message.reason
+            )
         else:
             self._cannot_fork = message.reason
 
@@ -222,7 +229,7 @@ class ZygoteLink:
         for process in self._workers.values():
             process.ended(signal.SIGKILL)
         self._workers.clear()
-        self.unfit |= self._importing
+        self.unfit |= self._importing.keys()
         for number in list(self._pending):
             self._fail(number, self._loss())
 

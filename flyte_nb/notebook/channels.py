@@ -121,7 +121,7 @@ class Channel:
     def _abort(self) -> None:
         try:
             source.abort(self.run, "stopped in the explorer")
-        except ValueError as error:
+        except (ValueError, TimeoutError) as error:
             logger.warning("%s", error)
 
 

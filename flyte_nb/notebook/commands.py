@@ -8,9 +8,16 @@ from typing import Any
 
 from flyte_nb.notebook import origin
 from flyte_nb.notebook.arguments import Argument, Command
+from flyte_nb.notebook.cache import CACHE
+from flyte_nb.notebook.config import CONFIG
+from flyte_nb.notebook.housekeeping import ABORT, EXPORT, IMPORT, PRUNE
+from flyte_nb.notebook.images import IMAGES
 from flyte_nb.notebook.launching import run_line
+from flyte_nb.notebook.repeating import FORK, RECOVER, RERUN
 from flyte_nb.notebook.words import split_words
+from flyte_nb.notebook.workers import WORKERS
 from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.interrupted import interrupted_among
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import PHASES, error_line
@@ -74,11 +81,13 @@ def list_runs(limit: int, phase: list[str], task: str | None, label: list[str], 
     if not rows:
         print("No runs fit." if phase or task or label or notebook else "No runs yet: %flyte run TASK")
         return None
-    return Table(RUN_COLUMNS, [run_cells(row) for row in rows])
+    interrupted = interrupted_among(rows)
+    return Table(RUN_COLUMNS, [run_cells(row, row.name in interrupted) for row in rows])
 
 
-def run_cells(row: RunRow) -> tuple[Any, ...]:
+def run_cells(row: RunRow, is_interrupted: bool) -> tuple[Any, ...]:
     ended = row.ended_ns
+    error = error_line(row.error) if row.error is not None else ""
     return (
         row.name,
         row.task,
@@ -86,7 +95,7 @@ def run_cells(row: RunRow) -> tuple[Any, ...]:
         datetime.fromtimestamp(row.started_ns / 1e9, UTC),
         round((ended - row.started_ns) / 1e9, 3) if ended is not None else None,
         row.action_count,
-        error_line(row.error) if row.error is not None else "",
+        f"{error} Go on: %flyte recover {row.name}" if is_interrupted else error,
         ", ".join(f"{key}={value}" for key, value in row.labels.items()),
         row.notebook,
     )
@@ -153,12 +162,13 @@ COMMANDS = {
             "Runs a task and returns the Run; inputs are checked against the task's signature.",
             run_line,
             raw=True,
-            usage="TASK [--name value ...] [name=expression ...] [--label KEY=VALUE ...]",
+            usage="[--isolation WHERE] TASK [--name value ...] [name=expression ...] [--label KEY=VALUE ...]",
             arguments=(
                 Argument("TASK", "a task: its name here, or its full name", kind="task"),
                 Argument("--name", "an input as text: 3, 2026-01-31, [1, 2] (JSON)", many=True),
                 Argument("name=expression", "an input as a Python expression over the notebook's names", many=True),
                 Argument("--label", "a label of the run", kind="label", many=True),
+                Argument("--isolation", "where its tasks run: kernel, process or virtualenv", kind="isolation"),
             ),
             examples=("%flyte run fit --depth 3", "r = %flyte run fit frame=df --label team=risk"),
         ),
@@ -175,6 +185,10 @@ COMMANDS = {
             ),
             examples=("%flyte runs --phase failed --limit 5", "%flyte runs --label team=risk"),
         ),
+        RERUN,
+        RECOVER,
+        FORK,
+        ABORT,
         Command("show", "Draws a run.", show_run, (RUN,), examples=("%flyte show last",)),
         Command(
             "logs",
@@ -202,6 +216,13 @@ COMMANDS = {
             usage="SELECT ...",
             examples=("%flyte sql SELECT task, avg(duration_seconds) FROM actions GROUP BY task",),
         ),
+        PRUNE,
+        EXPORT,
+        IMPORT,
+        CACHE,
+        CONFIG,
+        WORKERS,
+        IMAGES,
         Command(
             "help",
             "Shows what there is, or how a subcommand is used.",

@@ -8,8 +8,12 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.engine.session import current_session
 from flyte_nb.notebook.arguments import Argument, Command
 from flyte_nb.notebook.commands import COMMANDS
+from flyte_nb.notebook.config import SETTINGS
+from flyte_nb.notebook.repeating import FORK, RECOVER, RERUN
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.remote.search import LAST, find_run, find_task, tasks_in
@@ -61,22 +65,53 @@ def complete_line(namespace: Mapping[str, Any], rest: str) -> list[str]:
         return []
     if command.name == "run":
         return matching(fragment, words_of_run(namespace, before[1:]))
+    if command in (RERUN, RECOVER, FORK):
+        return matching(fragment, words_of_repeat(namespace, command, before[1:]))
     return matching(fragment, words_of(namespace, command, before[1:]))
 
 
 def words_of_run(namespace: Mapping[str, Any], before: list[str]) -> Iterable[str]:
     """Tasks, then the parameters of the task that have not been given yet."""
+    if before[:1] == ["--isolation"]:
+        if len(before) == 1:
+            return ISOLATIONS
+        before = before[2:]
     if not before:
-        return tasks_in(namespace)
+        return [*tasks_in(namespace), "--isolation"]
     try:
         task = find_task(namespace, before[0])
     except CommandError:
         return []
+    if before[-1] == "--isolation":
+        return ISOLATIONS
     if before[-1].startswith("--") and "=" not in before[-1]:
         return []  # the value of an option
     given = {re.split("=", word.removeprefix("--"))[0].replace("-", "_") for word in before[1:]}
     missing = [name for name in task.native_interface.inputs if name not in given]
-    return [*(f"--{name}" for name in missing), *(f"{name}=" for name in missing), "--label"]
+    return [*(f"--{name}" for name in missing), *(f"{name}=" for name in missing), "--label", "--isolation"]
+
+
+def words_of_repeat(namespace: Mapping[str, Any], command: Command, before: list[str]) -> Iterable[str]:
+    """Runs, then the command's own options, for a fork a task, and the inputs that may be given anew."""
+    if not before:
+        return values_of(namespace, command.words[0], before)
+    option = command.options.get(before[-1])
+    if option is not None and option.kind == "action":
+        return values_of(namespace, option, before)
+    if before[-1].startswith("--") and before[-1] != "--dry-run" and "=" not in before[-1]:
+        return []  # the value of an option
+    try:
+        run = find_run(before[0])
+        named = [word for word in before[1:] if word in tasks_in(namespace)]
+        if command is FORK:
+            inputs = list(find_task(namespace, named[0] if named else run.task_name).native_interface.inputs)
+        else:
+            inputs = [name for root in source.tasks(run.name)[:1] for name, _ in root.inputs]
+    except CommandError:
+        return []
+    tasks = tasks_in(namespace) if command is FORK and len(before) == 1 else ()
+    own = [name for name, argument in command.options.items() if argument.kind in ("action", "flag", "label")]
+    return [*tasks, *own, *(f"--{name}" for name in inputs), *(f"{name}=" for name in inputs)]
 
 
 def words_of(namespace: Mapping[str, Any], command: Command, before: list[str]) -> Iterable[str]:
@@ -97,8 +132,19 @@ def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str
         return [action.name for action in find_run(before[0]).actions()] if before else []
     if argument.kind == "task":
         return tasks_in(namespace)
+    if argument.kind == "cache":
+        return ["explain", "clear"]
+    if argument.kind == "cached":
+        return [LAST, *tasks_in(namespace), *(row.name for row in source.runs(limit=RUNS_OFFERED))]
     if argument.kind == "phase":
         return PHASES
+    if argument.kind == "workers":
+        return ["stop"]
+    if argument.kind == "pool":
+        active = current_session()
+        return {state.environment for state in active.processes.standing()} if active is not None else []
+    if argument.kind == "setting":
+        return [f"{name}={value}" for name, values in SETTINGS.items() for value in values]
     if argument.kind == "subcommand":
         return COMMANDS
     return []

@@ -122,6 +122,8 @@ class RunReader:
             "task": action.task,
             "phase": action.phase,
             "where": action.where,
+            "isolation": task.isolation if task is not None else "",
+            "isolation_reason": task.isolation_reason if task is not None else "",
             "attempts": [self._attempt(attempt) for attempt in attempts],
             "source": action.source,
             "note": action.note,
@@ -178,7 +180,7 @@ def values_of(payload: bytes, declared: Sequence[tuple[str, str]]) -> list[Docum
         declared: (name, type as text) of each value.
     """
     try:
-        trees = unpack(payload) if payload else []
+        trees = unpack(source.shown(payload)) if payload else []
     except msgspec.DecodeError:
         unreadable: Preview = {"kind": "opaque", "text": "<unreadable>"}
         return [{"name": name, "type": kind, "preview": unreadable, "digest": ""} for name, kind in declared]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.authoring.context import current_scope
+from flyte_nb.executors import displays
+from flyte_nb.executors.displays import Display, kept_of
 from flyte_nb.notebook.document import MIME
 
 __all__ = ["record_displays", "stop_recording_displays"]
-
-KEPT_CHARS = {"text/plain": 10_000, "text/html": 50_000, "image/png": 270_000}
-"""What is recorded of a display, and how much of each; 270,000 base64 characters are 200 kB of image."""
 
 
 def record_displays(shell: Any) -> None:
@@ -25,14 +22,22 @@ def record_displays(shell: Any) -> None:
 
     def publish(data: Any, metadata: Any = None, **options: Any) -> Any:
         scope = current_scope.get()
-        if scope is not None and not options.get("update") and MIME not in data:
-            kept = kept_of(data)
+        if scope is not None and MIME not in data:
+            masker = scope.attempt.action.run_state.masker
+            if masker.active:
+                data = {kind: masker.mask(part) if isinstance(part, str) else part for kind, part in data.items()}
+            kept = {} if options.get("update") else kept_of(data)
             if kept:
                 scope.attempt.output.display(json.dumps(kept))
         return original(data, metadata, **options)
 
+    def show(shown: Display) -> None:
+        transient = {"display_id": shown.display_id} if shown.display_id else {}
+        original(shown.data, shown.metadata, transient=transient, update=shown.update)
+
     publish._flyte_nb = original  # type: ignore[attr-defined]
     publisher.publish = publish
+    displays.show = show
 
 
 def stop_recording_displays(shell: Any) -> None:
@@ -40,18 +45,4 @@ def stop_recording_displays(shell: Any) -> None:
     original = getattr(shell.display_pub.publish, "_flyte_nb", None)
     if original is not None:
         shell.display_pub.publish = original
-
-
-def kept_of(data: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of a MIME bundle that are recorded; an image that is too large is left out, text is cut."""
-    kept = {}
-    for kind, limit in KEPT_CHARS.items():
-        content = data.get(kind)
-        if content is None:
-            continue
-        text = base64.b64encode(content).decode() if isinstance(content, bytes) else str(content)
-        if len(text) <= limit:
-            kept[kind] = text
-        elif kind.startswith("text/"):
-            kept[kind] = text[:limit] + " …"
-    return kept
+        displays.show = None

@@ -18,7 +18,7 @@ import msgspec
 
 from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.state import RunState
-from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, phase_counts, urgency
+from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, lineage_of, phase_counts, urgency
 from flyte_nb.remote.source import run_row
 from flyte_nb.store.events import as_unicode
 from flyte_nb.store.rows import ActionRow, RunRow
@@ -42,12 +42,14 @@ COLUMNS = (
     "group",
     "phase",
     "queued",
+    "init",
     "start",
     "end",
     "attempt",
     "label",
     "error",
     "source",
+    "note",
 )
 
 AnyAction = ActionRow | Action
@@ -90,6 +92,7 @@ def run_document(
         "started_at": run.started_ns // 1_000_000,
         "notebook": run.notebook,
         "parent_run": run.parent_run,
+        "lineage": lineage_of(run),
         **_head(run, phase_counts(actions), actions, note),
         "omitted": len(actions) - len(kept),
         "tasks": tables.tasks.texts,
@@ -134,6 +137,7 @@ class LiveDocument:
                 "started_at": row.started_ns // 1_000_000,
                 "notebook": row.notebook,
                 "parent_run": row.parent_run,
+                "lineage": lineage_of(row),
                 **_head(row, dict(run.counts), actions, run.note),
                 "omitted": 0,
                 "tasks": self._tables.tasks.texts[:],
@@ -245,12 +249,14 @@ def _columns(
             tables.groups.number(action.group) if action.group else -1,
             PHASE_NUMBERS.get(action.phase, 0),
             _milliseconds(action.queued_ns, origin_ns),
+            _milliseconds(action.initializing_ns, origin_ns),
             _milliseconds(action.started_ns, origin_ns),
             _milliseconds(action.ended_ns, origin_ns),
             action.attempt,
             action_label(action, names),
             error_line(action.error) if action.error is not None else None,
             source_word(action.source),
+            "" if action.phase in TERMINAL else action.note,
         )
         for action in actions
     ]

@@ -68,7 +68,7 @@ class Explorer:
     def start(self, run: RunState) -> None:
         """A run begins; the first one is displayed at once."""
         with self._lock:
-            if run.parent_run not in self.names:
+            if run.lineage or run.parent_run not in self.names:
                 self._outer.append(run.name)
             self.names.append(run.name)
             self._live[run.name] = run
@@ -194,7 +194,7 @@ class Explorers:
 
     def started(self, run: RunState) -> None:
         """A run begins; on the thread of its cell, or of the task that starts it."""
-        explorer = self._of_run.get(run.parent_run)
+        explorer = self._of_run.get(run.parent_run) if not run.lineage else None
         if explorer is None:
             execution = execution_id()
             explorer = self._of_execution.get(execution)

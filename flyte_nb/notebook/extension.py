@@ -18,6 +18,7 @@ from flyte_nb.notebook.completion import make_matcher
 from flyte_nb.notebook.displays import record_displays, stop_recording_displays
 from flyte_nb.notebook.explorer import Explorers
 from flyte_nb.notebook.magics import FlyteMagics
+from flyte_nb.notebook.recovery import offer_recovery
 from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
 from flyte_nb.remote import launch, run
 from flyte_nb.remote.progress import show_progress, stop_progress
@@ -51,6 +52,7 @@ def load(shell: Any) -> None:
         attached.matcher = make_matcher(lambda: shell.user_ns)
         shell.Completer.custom_matchers.append(attached.matcher)
         shell.register_magics(FlyteMagics)
+        offer_recovery()
         if origin.kernel_shell() is not None:
             nest_asyncio2.apply()
 

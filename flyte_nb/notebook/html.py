@@ -67,6 +67,7 @@ def summary(document: Document) -> str:
         document["run"],
         duration_text(document["duration_ms"]),
         f"{total:,} action{'' if total == 1 else 's'}",
+        *([f"{document['lineage']} {document['parent_run']}"] if document["lineage"] else []),
         *labels,
     ]
     name = escape(document["task"])

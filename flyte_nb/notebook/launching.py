@@ -1,18 +1,19 @@
-"""`%flyte run TASK --name value ... TASK name=expression ...`: from the line to the run."""
+"""`%flyte run [--isolation WHERE] TASK --name value ... name=expression ...`: from the line to the run."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flyte_nb.executors.placement import Isolation
 from flyte_nb.notebook.words import Word, pointed, split_words
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.parameters import Given, describe_parameters, parameter_named
+from flyte_nb.remote.parameters import Given, describe_parameters, isolation_named, parameter_named
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import find_task
 
-__all__ = ["run_line"]
+__all__ = ["run_line", "take_inputs"]
 
 
 def run_line(namespace: Mapping[str, Any], line: str) -> Run:
@@ -36,10 +37,27 @@ def read_line(namespace: Mapping[str, Any], line: str) -> Given:
         CommandError: see `run_line`.
     """
     words = split_words(line)
+    isolation = isolation_before_task(words)
     if not words or words[0].is_option:
         raise CommandError("Say which task: %flyte run TASK [--name value ...] [name=expression ...]")
-    given = Given(find_task(namespace, words[0].text))
-    rest = words[1:]
+    given = Given(find_task(namespace, words[0].text), isolation=isolation)
+    take_inputs(given, namespace, line, words[1:])
+    return given
+
+
+def take_inputs(given: Given, namespace: Mapping[str, Any], line: str, words: Sequence[Word]) -> None:
+    """Takes the inputs and options that words give: `--name value`, `name=expression`.
+
+    Args:
+        given: takes them.
+        namespace: what expressions mean.
+        line: where the words stand.
+        words: the words.
+
+    Raises:
+        CommandError: see `run_line`.
+    """
+    rest = list(words)
     while rest:
         word = rest.pop(0)
         if word.is_option:
@@ -54,7 +72,18 @@ def read_line(namespace: Mapping[str, Any], line: str) -> Given:
                 f"{word.text!r}: inputs are given by name, as --name value or name=expression. "
                 f"{describe_parameters(given.task)}"
             )
-    return given
+
+
+def isolation_before_task(words: list[Word]) -> Isolation | None:
+    """What `--isolation WHERE` in front of the task says; those words are taken away."""
+    if not words or words[0].text.partition("=")[0] != "--isolation":
+        return None
+    _, is_joined, text = words.pop(0).plain.partition("=")
+    if not is_joined:
+        if not words:
+            raise CommandError("--isolation needs a value: %flyte run --isolation process TASK")
+        text = words.pop(0).plain
+    return isolation_named(text)
 
 
 def evaluated(namespace: Mapping[str, Any], line: str, word: Word) -> Any:

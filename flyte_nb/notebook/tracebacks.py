@@ -68,12 +68,20 @@ def shorten(error: BaseException) -> None:
         cause.__traceback__ = without_machinery(cause.__traceback__)
         if not has_users_frame(cause.__traceback__):  # caught inside the package: the error says it in the user's words
             link.__cause__, link.__suppress_context__ = None, True
+            keep_notes(link, cause)
             break
         link = cause
     run = getattr(error, "run", None)
     note = note_of(run) if isinstance(run, Run) else ""
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
+
+
+def keep_notes(error: BaseException, cause: BaseException) -> None:
+    """What was noted of a cause that is not shown, such as what to do about it, is shown with the error."""
+    for note in getattr(cause, "__notes__", ()):
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
 
 def note_of(run: Run) -> str:

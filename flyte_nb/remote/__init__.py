@@ -1,7 +1,23 @@
-"""Flyte's `flyte.remote`: runs and their actions, fetched from where they are recorded."""
+"""Flyte's `flyte.remote`: runs and their actions, fetched from where they are recorded.
+
+Beside Flyte's names there is what a store on this machine needs: `prune`, `export_run` and `import_run`.
+"""
 
 from flyte_nb.remote.action import Action, ActionDetails
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
+from flyte_nb.remote.retention import prune
 from flyte_nb.remote.run import Run, RunDetails, TimeFilter
+from flyte_nb.remote.transfer import export_run, import_run
 
-__all__ = ["Action", "ActionDetails", "ActionInputs", "ActionOutputs", "Run", "RunDetails", "TimeFilter"]
+__all__ = [
+    "Action",
+    "ActionDetails",
+    "ActionInputs",
+    "ActionOutputs",
+    "Run",
+    "RunDetails",
+    "TimeFilter",
+    "export_run",
+    "import_run",
+    "prune",
+]

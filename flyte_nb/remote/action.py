@@ -256,7 +256,8 @@ class Action:
             reason: recorded and shown.
 
         Raises:
-            ValueError: it is a step of a task, or its run lives in another process.
+            ValueError: it is a step of a task, or its run lives on another machine.
+            TimeoutError: the process in which it lives does not answer.
         """
         if self.kind != "task":
             raise ValueError(f"{self.task_name} is a step of {self.parent_name}: abort that action")

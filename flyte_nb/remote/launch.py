@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.history import History
 from flyte_nb.engine.isolation import check_isolation
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
@@ -24,7 +25,6 @@ from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.run import Run
-from flyte_nb.remote.unsupported import rerun
 
 __all__ = ["Mode", "Runner", "origins", "run", "with_runcontext"]
 
@@ -40,35 +40,60 @@ origins: list[Callable[[], tuple[str, str] | None]] = []
 class Runner:
     """Starts runs with the options of `flyte.with_runcontext`."""
 
+    rerun: ClassVar[Any] = None
+    """`flyte.rerun` with these options; set by the module that runs again, because it lies above this one."""
+
     def __init__(self, options: RunOptions, mode: Mode) -> None:
-        self._options = options
+        self.options = options
         self._mode = mode
         self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
-        self.rerun = rerun
 
     def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         """Starts a run and returns at once; `run.wait()` waits for it."""
         active = session()
         return Run(start_run(active, self._prepare(active, task, args, kwargs)).name)
 
+    def repeat(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
+        """Runs a task for an earlier run, whose finished actions may be reused."""
+        __tracebackhide__ = True
+        active = self._free_session()
+        return self._to_end(active, self._prepare(active, task, (), inputs, history))
+
+    async def repeat_aio(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
+        """The same, awaited."""
+        __tracebackhide__ = True
+        active = session()
+        return await self._to_end_aio(active, self._prepare(active, task, (), inputs, history))
+
     def _run(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
+        active = self._free_session()
+        return self._to_end(active, self._prepare(active, task, args, kwargs))
+
+    async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+        __tracebackhide__ = True
+        active = session()
+        return await self._to_end_aio(active, self._prepare(active, task, args, kwargs))
+
+    def _free_session(self) -> Session:
         active = session()
         if active.engine.is_current():
             raise SyncTaskCallInAsyncContextError(
                 "flyte.run blocks the loop that its own tasks need: use `await flyte.run.aio(...)` in an async task"
             )
-        prepared = self._prepare(active, task, args, kwargs)
+        return active
+
+    def _to_end(self, active: Session, prepared: PreparedRun) -> Run:
+        __tracebackhide__ = True
         try:
             run_to_end(active, prepared)
         except BaseException as error:
             raise _with_run(error, prepared.run) from error.__cause__
         return Run(prepared.run.name)
 
-    async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+    async def _to_end_aio(self, active: Session, prepared: PreparedRun) -> Run:
         __tracebackhide__ = True
-        active = session()
-        state = start_run(active, self._prepare(active, task, args, kwargs))
+        state = start_run(active, prepared)
         try:
             await wait_for_run_aio(active, state)
         except BaseException as error:
@@ -76,7 +101,12 @@ class Runner:
         return Run(state.name)
 
     def _prepare(
-        self, active: Session, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        active: Session,
+        task: TaskTemplate[Any, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        history: History | None = None,
     ) -> PreparedRun:
         __tracebackhide__ = True
         if not isinstance(task, TaskTemplate):
@@ -88,9 +118,9 @@ class Runner:
                 "No Flyte backend is configured: runs are local. Leave mode out, or use mode='local'.",
             )
         notebook, cell = _origin()
-        context = {**outer_context.get(), **self._options.custom_context}
-        options = replace(self._options, custom_context=context)
-        return prepare_run(active, task, args, kwargs, options, notebook=notebook, cell=cell)
+        context = {**outer_context.get(), **self.options.custom_context}
+        options = replace(self.options, custom_context=context)
+        return prepare_run(active, task, args, kwargs, options, notebook=notebook, cell=cell, history=history)
 
 
 def with_runcontext(

@@ -29,6 +29,7 @@ __all__ = [
     "action_label",
     "duration_text",
     "error_line",
+    "lineage_of",
     "phase_counts",
     "run_line",
     "run_tree",
@@ -73,6 +74,7 @@ def run_tree(run: RunRow, actions: Sequence[ActionRow | Action], names: InputNam
         children[action.parent].append(action)
     lines = [run_line(run)]
     for root in children[""]:
+        lines[0] += printable(f" · {origin_text(root.source)}") if root.source else ""
         lines += _lines_below(root.name, children, names, "")
     if len(lines) > TREE_LINES:
         lines[TREE_LINES:] = [f"… {len(lines) - TREE_LINES} more lines"]
@@ -86,10 +88,17 @@ def run_line(run: RunRow) -> str:
         PHASE_WORDS.get(run.phase, run.phase),
         duration_text(_milliseconds(run.started_ns, run.ended_ns)),
     ]
+    if lineage := lineage_of(run):
+        facts.append(f"{lineage} {run.parent_run}")
     facts.append(f"{run.action_count:,} action{'' if run.action_count == 1 else 's'}")
     if run.error is not None:
         facts.append(error_line(run.error))
     return printable(f"{PHASE_ICONS.get(run.phase, '?')} {run.task}  {' · '.join(facts)}")
+
+
+def lineage_of(run: RunRow) -> str:
+    """What the run does to its parent run: `reruns`, `recovers` or `forks`; empty where a task of that started it."""
+    return str(run.options.get("lineage", ""))
 
 
 def action_label(action: ActionRow | Action, names: InputNames) -> str:
@@ -106,6 +115,12 @@ def error_line(error: ErrorRecord) -> str:
     text = f"{error.code}: {first}" if first and first != error.code else error.code
     text = text if len(text) <= ERROR_CHARS else text[: ERROR_CHARS - 1] + "…"
     return f"{text} ({error.place})" if error.place else text
+
+
+def origin_text(source: str) -> str:
+    """Where a reused result comes from: `cached from RUN/ACTION`, `recovered from RUN/ACTION`."""
+    word = "cached" if source.startswith("cache:") else "recovered"
+    return f"{word} from {source.removeprefix('cache:')}"
 
 
 def duration_text(milliseconds: float | None) -> str:
@@ -176,7 +191,7 @@ def _action_line(action: ActionRow | Action, names: InputNames) -> str:
     if action.attempt > 1:
         facts.append(f"attempt {action.attempt}")
     if action.source:
-        facts.append("cached" if action.source.startswith("cache:") else "recovered")
+        facts.append(origin_text(action.source))
     if action.error is not None:
         facts.append(error_line(action.error))
     if action.note:

@@ -45,7 +45,8 @@ class ProgressLine:
         """Draws the line anew."""
         run.take_changed()
         seconds = (time.time_ns() - run.started_ns) / 1e9
-        if run.closed or run.parent_run or seconds < QUIET_SECONDS:
+        is_inner = bool(run.parent_run) and not run.lineage
+        if run.closed or is_inner or seconds < QUIET_SECONDS:
             return
         done = sum(count for phase, count in run.counts.items() if phase in TERMINAL)
         facts = f"{run.name} · {done:,}/{len(run.order):,} · {duration_text(seconds * 1e3)}"

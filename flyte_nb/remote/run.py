@@ -150,7 +150,7 @@ class Run:
 
     @property
     def parent_run(self) -> str | None:
-        """The run that this one reruns, or whose action started it."""
+        """The run that this one reruns, recovers or forks, or whose action started it."""
         return source.run(self.name).parent_run or None
 
     @property
@@ -295,7 +295,15 @@ class Run:
 
     @blocking_method
     def abort(self: Run, reason: str = "Manually aborted from the SDK api.") -> None:
-        """Ends the run with all that it runs; one that is over stays as it is."""
+        """Ends the run with all that it runs, in whichever process it lives; one that is over stays as it is.
+
+        Args:
+            reason: recorded and shown.
+
+        Raises:
+            ValueError: it lives on another machine.
+            TimeoutError: the process in which it lives does not answer.
+        """
         source.abort(self.name, reason)
 
     @blocking_method

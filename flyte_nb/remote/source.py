@@ -18,6 +18,7 @@ from flyte_nb.engine.run import label_run
 from flyte_nb.engine.session import current_session
 from flyte_nb.engine.state import RunState
 from flyte_nb.models import NativeInterface
+from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.store.queries import Store
 from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
 from flyte_nb.store.values import ValueStore
@@ -74,6 +75,10 @@ class LocalSource:
         """All actions of a run, parents before their children."""
         live = self.live(run)
         return list(live.order) if live is not None else self.store.actions(run)
+
+    def action_rows(self, run: str) -> list[ActionRow]:
+        """The same, as rows that do not change any more."""
+        return [action if isinstance(action, ActionRow) else action.row() for action in self.actions(run)]
 
     def action(self, run: str, action: str) -> ActionRow | LiveAction:
         """One action, by name or an unambiguous beginning of it.
@@ -145,10 +150,12 @@ class LocalSource:
             self.store.label(run, labels)
 
     def abort(self, run: str, reason: str, action: str = ROOT) -> None:
-        """Ends a run of this process, or one of its actions; what is over stays as it is.
+        """Ends a run, or one of its actions, in whichever process it lives; what is over stays as it is.
 
         Raises:
-            ValueError: the run lives in another process.
+            KeyError: there is no such run or action.
+            ValueError: the run lives on another machine.
+            TimeoutError: the process in which it lives does not answer.
         """
         live = self.live(run)
         active = current_session()
@@ -159,8 +166,8 @@ class LocalSource:
                 abort_run(active, live, reason)
             else:
                 abort_action(active, live.actions[action], reason)
-        elif self.store.run(run).ended_ns is None:
-            raise ValueError(f"Run {run} lives in another process; abort it there.")
+        else:
+            abort_elsewhere(self.store, run, action, reason)
 
 
 def run_row(run: RunState) -> RunRow:
@@ -180,6 +187,7 @@ def run_row(run: RunState) -> RunRow:
         dict(run.options.recorded),
         run.error,
         len(run.order),
+        run.code,
     )
 
 

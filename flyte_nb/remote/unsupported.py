@@ -16,7 +16,6 @@ __all__ = [
     "deploy",
     "load_interactive_ctx",
     "load_plugin_config",
-    "rerun",
     "run_python_script",
     "serve",
     "with_servecontext",
@@ -60,7 +59,6 @@ BUILDS_ITSELF = "a task that runs with isolation='virtualenv' builds its image i
 build = _refusing("build", BUILDS_ITSELF)
 build_images = _refusing("build_images", BUILDS_ITSELF)
 deploy = _refusing("deploy", "run the task with flyte.run; the same code deploys to a backend with `import flyte`.")
-rerun = _refusing("rerun", "call flyte.run with the inputs of the run: flyte.run(task, **run.inputs()).")
 serve = _refusing("serve", "apps need a cluster.")
 with_servecontext = _refusing("with_servecontext", "apps need a cluster.")
 run_python_script = _refusing("run_python_script", "run the script with python, or `flyte-nb run FILE TASK`.")

@@ -44,6 +44,10 @@ def decode_anything(tree: Any, blobs: Blobs) -> Any:
         large_bytes = tree.code == BLOB and leaf_content(tree).codec == "bytes"
         return _bytes.decode(tree, blobs) if large_bytes else unpickled(tree, blobs)
     tag, inner = leaf_content(tree)
+    if tag == "hashed":  # a pickle with its identity
+        return unpickled(tree, blobs)
+    if type(inner) is str:  # stands for a value that could not be recorded
+        return inner
     if tag == "dict":
         return {decode_anything(key, blobs): decode_anything(item, blobs) for key, item in inner}
     items = [decode_anything(item, blobs) for item in inner]

@@ -2,7 +2,8 @@
 
 A class is named by its tracker id: a process that has the class of that id uses its own, as it stands, and fills only
 one that it did not have. (cloudpickle fills a class anew each time, with copies of its methods: whoever decodes an
-instance would then have its own class changed under it.)
+instance would then have its own class changed under it.) A value's class may be one of another kernel, or of its cell
+before that ran again: where the notebook has a class of that name which says the same, the value becomes one of it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import sys
 import weakref
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as trackers
 
-__all__ = ["ValuePickler", "class_of_id", "fill_class", "id_of_class"]
+__all__ = ["ValuePickler", "class_of_id", "fill_class", "id_of_class", "identify_code"]
 
 SENTINELS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
 """Objects of `dataclasses` that are what they are by identity."""
@@ -27,8 +30,20 @@ _whole: weakref.WeakSet[type] = weakref.WeakSet()
 """Classes by value that have all that belongs to them."""
 
 
+identify_code: list[Callable[[Any], str]] = []
+"""What names a function or class by what it says; the engine puts its digest here."""
+
+
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
-    """cloudpickle, with classes that keep their identity and their state."""
+    """cloudpickle, with classes that keep their identity and their state.
+
+    Attributes:
+        holds_code: a function or class was pickled by value.
+        finds_twins: classes are found by what they say, too.
+    """
+
+    holds_code = False
+    finds_twins = False
 
     @classmethod
     def dumps(cls, value: Any, *arguments: Any) -> bytes:
@@ -39,7 +54,13 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type):
-            return kept(super().reducer_override(obj))
+            reduced = kept(super().reducer_override(obj), self.finds_twins)
+            self.holds_code |= is_by_value(reduced)
+            return reduced
+        if isinstance(obj, FunctionType):
+            reduced = super().reducer_override(obj)
+            self.holds_code |= is_by_value(reduced)
+            return reduced
         if id(obj) in _names_of_sentinels:
             return _names_of_sentinels[id(obj)]
         if type(obj) is functools.cached_property:  # before Python 3.12 it holds a lock
@@ -47,13 +68,20 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is
         return super().reducer_override(obj)
 
 
-def kept(reduced: Any) -> Any:
+def is_by_value(reduced: Any) -> bool:
+    """Whether a function or class is reduced to what it says, not to its name."""
+    return isinstance(reduced, tuple) and len(reduced) == 6
+
+
+def kept(reduced: Any, finds_twins: bool = False) -> Any:
     """The reduction of a class, made so that a class which is known is left alone."""
     if not isinstance(reduced, tuple) or len(reduced) != 6:  # by reference, or built in
         return reduced
     make, arguments, state, *_ = reduced
-    _whole.add(trackers._DYNAMIC_CLASS_TRACKER_BY_ID[arguments[-2]])
-    return _known_or_made, (make, arguments), state, None, None, _filled_once
+    cls = trackers._DYNAMIC_CLASS_TRACKER_BY_ID[arguments[-2]]
+    _whole.add(cls)
+    said = (identify_code[0](cls),) if finds_twins and identify_code else ()
+    return _known_or_made, (make, arguments, *said), state, None, None, _filled_once
 
 
 def class_of_id(tracker_id: str) -> type | None:
@@ -74,8 +102,19 @@ def fill_class(cls: type, state: Any) -> None:
     trackers._class_setstate(cls, state)
 
 
-def _known_or_made(make: Callable[..., type], arguments: tuple[Any, ...]) -> type:
-    return class_of_id(arguments[-2]) or make(*arguments)
+def _known_or_made(make: Callable[..., type], arguments: tuple[Any, ...], said: str = "") -> type:
+    tracker_id = arguments[-2]
+    return class_of_id(tracker_id) or _twin(arguments[1], said, tracker_id) or make(*arguments)
+
+
+def _twin(name: str, said: str, tracker_id: str) -> type | None:
+    """The notebook's class of a name, if it says the same; known by the other's tracker id from now on."""
+    found = getattr(sys.modules.get("__main__"), name, None) if said and identify_code else None
+    if not isinstance(found, type) or found.__module__ != "__main__" or identify_code[0](found) != said:
+        return None
+    _whole.add(found)
+    trackers._DYNAMIC_CLASS_TRACKER_BY_ID[tracker_id] = found
+    return found
 
 
 def _filled_once(cls: type, state: Any) -> None:

@@ -15,10 +15,11 @@ from flyte_nb.types.base import BLOB, Blob, Blobs
 from flyte_nb.types.previews import preview_of_tree
 from flyte_nb.types.trees import blob_leaf, leaf_content, pack, unpack
 
-__all__ = ["INLINE_LIMIT_BYTES", "pack_values", "unpack_values"]
+__all__ = ["INLINE_LIMIT_BYTES", "TREE", "pack_values", "unpack_values"]
 
 INLINE_LIMIT_BYTES = 1 << 20
-CODEC = "tree"
+TREE = "tree"
+"""Codec of such a blob."""
 
 
 def pack_values(trees: Sequence[Any], blobs: Blobs) -> bytes:
@@ -42,12 +43,12 @@ def _offloaded(tree: Any, blobs: Blobs) -> Any:
     packed = pack(tree)
     if len(packed) <= INLINE_LIMIT_BYTES:
         return tree
-    return blob_leaf(Blob(blobs.put([packed]), len(packed), CODEC, preview_of_tree(tree)))
+    return blob_leaf(Blob(blobs.put([packed]), len(packed), TREE, preview_of_tree(tree)))
 
 
 def _fetched(tree: Any, blobs: Blobs) -> Any:
     if type(tree) is Ext and tree.code == BLOB:
         blob: Blob = leaf_content(tree)
-        if blob.codec == CODEC:
+        if blob.codec == TREE:
             return unpack(blobs.get(blob.digest)[0])
     return tree

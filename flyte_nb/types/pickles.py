@@ -14,15 +14,16 @@ import io
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.msgpack import Ext
 
-from flyte_nb.types.base import BLOB, Blob, Blobs, Preview, TypeTransformerFailedError
+from flyte_nb.types.base import BLOB, TAGGED, Blob, Blobs, Preview, TypeTransformerFailedError
 from flyte_nb.types.buffers import reduction_of
 from flyte_nb.types.classes import ValuePickler
+from flyte_nb.types.identities import identity_of_value
 from flyte_nb.types.previews import preview_of_value
-from flyte_nb.types.trees import blob_leaf, leaf_content, pickle_leaf
+from flyte_nb.types.trees import blob_leaf, leaf_content, pickle_leaf, tagged
 
 __all__ = ["PickleTransformer", "pickled", "unpickled"]
 
@@ -54,17 +55,39 @@ def pickled(value: Any, blobs: Blobs, preview: Preview | None = None) -> Ext:
     Raises:
         TypeTransformerFailedError: when the value, or something inside it, cannot be pickled; names that part.
     """
-    buffers: list[pickle.PickleBuffer] = []
     try:
-        head = _dump(value, buffers)
-        raw = [buffer.raw() for buffer in buffers]
-        if len(head) + sum(part.nbytes for part in raw) < LARGE_PICKLE_BYTES:
-            return pickle_leaf(_dump(value, None) if raw else head, preview or preview_of_value(value))
-        received = _received.get(head)
-        if received is None and type(value).__module__.startswith("pandas") and len(head) < LARGE_PICKLE_BYTES:
-            head, raw = _settled(head, raw)
+        pickle_of_it = _pickle(value)
+        identity = identity_of_value(value) if pickle_of_it.holds_code else None
     except Exception as error:  # whatever a user's __reduce__ raises: the value cannot cross
         raise TypeTransformerFailedError(_unpicklable_message(value, error)) from error
+    leaf = _leaf(value, pickle_of_it, blobs, preview)
+    return leaf if identity is None else tagged("hashed", [identity, leaf])
+
+
+class _Pickle(NamedTuple):
+    """A pickle, its large buffers, and whether it holds code of the user's own."""
+
+    head: bytes
+    buffers: list[memoryview]
+    holds_code: bool
+
+
+def _pickle(value: Any) -> _Pickle:
+    buffers: list[pickle.PickleBuffer] = []
+    head, holds_code = _dump(value, buffers)
+    raw = [buffer.raw() for buffer in buffers]
+    if len(head) + sum(part.nbytes for part in raw) < LARGE_PICKLE_BYTES:
+        return _Pickle(_dump(value, None)[0] if raw else head, [], holds_code)
+    if head not in _received and type(value).__module__.startswith("pandas") and len(head) < LARGE_PICKLE_BYTES:
+        head, raw = _settled(head, raw)
+    return _Pickle(head, raw, holds_code)
+
+
+def _leaf(value: Any, pickle_of_it: _Pickle, blobs: Blobs, preview: Preview | None) -> Ext:
+    head, raw, _ = pickle_of_it
+    if not raw and len(head) < LARGE_PICKLE_BYTES:
+        return pickle_leaf(head, preview or preview_of_value(value))
+    received = _received.get(head)
     digest = blobs.put([head, *raw])
     if received is not None and received.digest == digest:
         preview = preview or received.preview
@@ -80,6 +103,9 @@ def unpickled(leaf: Ext, blobs: Blobs) -> Any:
         KeyError: when the value store does not hold it.
     """
     content = leaf_content(leaf)
+    if leaf.code == TAGGED:  # with its identity
+        leaf = content[1][1]
+        content = leaf_content(leaf)
     head, *buffers = blobs.get(content.digest) if leaf.code == BLOB else (content[0],)
     if leaf.code == BLOB and len(head) < LARGE_PICKLE_BYTES:
         _received[bytes(head)] = content
@@ -110,6 +136,8 @@ class PickleTransformer:
 
 
 class _Pickler(ValuePickler):
+    finds_twins = True
+
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, _LOOP_BOUND):
             raise pickle.PicklingError(f"{type(obj).__name__} belongs to an event loop")
@@ -118,10 +146,12 @@ class _Pickler(ValuePickler):
         return super().reducer_override(obj)
 
 
-def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
+def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> tuple[bytes, bool]:
+    """The pickle of a value, and whether it holds code of the user's own."""
     out = io.BytesIO()
-    _Pickler(out, protocol=5, buffer_callback=None if buffers is None else buffers.append).dump(value)
-    return out.getvalue()
+    pickler = _Pickler(out, protocol=5, buffer_callback=None if buffers is None else buffers.append)
+    pickler.dump(value)
+    return out.getvalue(), pickler.holds_code
 
 
 def _settled(head: bytes, raw: list[memoryview]) -> tuple[bytes, list[memoryview]]:
@@ -131,7 +161,7 @@ def _settled(head: bytes, raw: list[memoryview]) -> tuple[bytes, list[memoryview
     that was received would have another digest than its original, and would be stored once more.
     """
     buffers: list[pickle.PickleBuffer] = []
-    head = _dump(pickle.loads(head, buffers=raw), buffers)
+    head, _ = _dump(pickle.loads(head, buffers=raw), buffers)
     return head, [buffer.raw() for buffer in buffers]
 
 

@@ -198,7 +198,8 @@ class Signature:
             try:
                 trees.append(transformer.encode(value, blobs))
             except TypeTransformerFailedError as error:
-                raise RuntimeDataValidationError(name, f"{error}{_unawaited(value)}", self.task_name) from error
+                advice = _advice(self._output_types[name], value)
+                raise RuntimeDataValidationError(name, f"{error}{advice}", self.task_name) from error
         return trees
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
@@ -271,7 +272,7 @@ class Signature:
             f"Expected type: {Any if declared is MISSING else declared}\n"
             f"Actual type: {type(value)}\n"
             f"Value received: {short_text(value, RECEIVED_CHARS)}\n"
-            f"Reason: {error}{_unawaited(value)}\n"
+            f"Reason: {error}{_advice(declared, value)}\n"
             f"Task: {self.task_name}"
         )
 
@@ -302,6 +303,21 @@ def signature_of(template: TaskTemplate[Any, Any]) -> Signature:
         compiled = Signature.compile(template.native_interface, template.name)
         vars(template)["_compiled"] = compiled
     return compiled
+
+
+def _advice(declared: Any, value: Any) -> str:
+    """What to do where the reason that a value does not fit is an easy one to overlook."""
+    return _unawaited(value) or _redefined(declared, value)
+
+
+def _redefined(declared: Any, value: Any) -> str:
+    """What to do where a cell has made a class anew, and the task still says the one of before."""
+    kind = type(value)
+    if not isinstance(declared, type) or declared is kind:
+        return ""
+    if (declared.__module__, declared.__qualname__) != (kind.__module__, kind.__qualname__):
+        return ""
+    return f". {kind.__name__} was defined again after the task was: define the task again too, or make the value anew"
 
 
 def _unawaited(value: Any) -> str:

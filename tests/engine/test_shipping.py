@@ -170,6 +170,37 @@ def test_a_script_ships_its_own_names(tmp_path: Path) -> None:
     assert done.stdout.split() == ["6", "True"], done.stderr
 
 
+def test_a_task_of_a_module_started_with_m_imports_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").touch()
+    (tmp_path / "pack" / "rates.py").write_text("RATE = 4")
+    (tmp_path / "pack" / "main.py").write_text(
+        DECLARING
+        + textwrap.dedent(
+            """
+            from flyte_nb.engine.shipping import Shipper
+            from tests.engine.shipping_worker import CodeWorker, DECLARING, Notebook
+            @env.task
+            def scaled(x: int) -> int:
+                from .rates import RATE
+                return x * RATE
+            if __name__ == "__main__":
+                with CodeWorker(Shipper()) as worker:
+                    print(worker.call(scaled, 2))
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pack.main"],
+        env={"PYTHONPATH": str(PROJECT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["8"], done.stderr
+
+
 # ---------------------------------------------------------------- what stays, and what is replaced
 
 

@@ -259,7 +259,8 @@ def test_a_task_that_prints_100_megabytes_leaves_the_cell_small_and_the_kernel_a
     assert 100_000 < len(outputs.stdout) < 300_000
     assert outputs.stdout.endswith("more output of this action stands in its log: %flyte logs\n")
     assert sum(len(str(message["content"])) for message in outputs.messages) < 500_000
-    assert "the log of this action is full (10 MB)" in kernel.ok("print(r.logs(limit=1))").stdout
+    assert "the log goes on in " in kernel.ok("print(r.logs(limit=1))").stdout
+    assert kernel.ok("print(sum(len(entry) for entry in r.get_logs()) > 90_000_000)").stdout == "True\n"
 
 
 @pytest.mark.parametrize("megabytes", [64, pytest.param(1024, marks=pytest.mark.long)])
@@ -311,7 +312,7 @@ def test_stop_returns_the_cell_with_a_short_message(kernel, imported: str, code:
     ("version", "message"),
     [
         (None, "cannot be used: Not a directory"),
-        ("99", "has version 99; this flyte_nb reads up to 1. It was left untouched."),
+        ("99", "has version 99; this flyte_nb reads up to 2. It was left untouched."),
     ],
     ids=["below a file", "newer"],
 )
@@ -360,7 +361,7 @@ def test_the_torn_journal_of_a_killed_kernel_costs_nothing_else(
     journal.write_bytes(content[:-5] if damage == "cut" else content + os.urandom(500))
     kernel = start_kernel(home)
     outputs = kernel.ok("print([r.task_name for r in flyte.remote.Run.listall()])")
-    assert outputs.stdout == "['quick.main']\n"
+    assert "['quick.main']" in outputs.stdout.splitlines()  # beside the offer to recover it
     assert outputs.stderr.count("bytes of the journal") == 1 and "all else is whole" in outputs.stderr
     assert kernel.ok("print(flyte.run(fit, x=3).outputs()[0])").stdout == "fit 3\n9\n"
     assert kernel.ok("print(len(list(flyte.remote.Run.listall())))").stdout == "2\n"

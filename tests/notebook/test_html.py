@@ -133,7 +133,7 @@ def test_the_text_tree_shows_phases_durations_and_errors() -> None:
         *(an_action(at) for at in range(1, 30)),
         an_action(30, phase="failed", error=unlucky),
         an_action(31, task="score", kind="trace", trace_inputs=[("v", "int")], spec=-1),
-        an_action(32, parent="a31", source="cache:k"),
+        an_action(32, parent="a31", source="cache:r0/a1"),
     ]
     text = run_tree(a_run(error=unlucky, action_count=33), actions, {0: ["x"]})
     lines = text.splitlines()
@@ -142,5 +142,5 @@ def test_the_text_tree_shows_phases_durations_and_errors() -> None:
     assert lines[-3:] == [
         "├─ … 10 more quick.fit: 10 succeeded",
         "└─ ✓ score  v=31 · 4 ms",
-        "   └─ ✓ quick.fit  x=32 · 4 ms · cached",
+        "   └─ ✓ quick.fit  x=32 · 4 ms · cached from r0/a1",
     ]

@@ -32,11 +32,6 @@ def test_its_documentation_says_so(name: str) -> None:
     assert (inspect.getdoc(getattr(flyte, name)) or "").startswith("Refused: ")
 
 
-def test_a_runner_refuses_to_rerun_too() -> None:
-    with pytest.raises(NotImplementedError, match=r"flyte\.run\(task, \*\*run\.inputs\(\)\)"):
-        flyte.with_runcontext().rerun("nightly")
-
-
 def test_protocols_and_records_can_be_used_in_annotations() -> None:
     def built(image: flyte.ImageBuild, app: flyte.AppHandle) -> Any:
         return image.uri, app

@@ -1,0 +1,84 @@
+"""Carrying a run out for the command line: what is printed of it, and of what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.remote import launch
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.parameters import Given, describe_parameters
+from flyte_nb.remote.plain import run_tree
+from flyte_nb.remote.run import Run
+from flyte_nb.remote.source import source
+from flyte_nb.store.errors import StoreError
+
+__all__ = ["carry_out", "one_line_errors", "started_by", "take_inputs", "tree_of"]
+
+
+def take_inputs(given: Given, inputs: Sequence[str]) -> None:
+    """Takes the inputs and options that the words of a command line give.
+
+    Raises:
+        CommandError: they do not fit.
+    """
+    words = list(inputs)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise CommandError(f"{word!r}: inputs are given by name. {describe_parameters(given.task)}")
+        given.take_option(word, words)
+
+
+def carry_out(start: Callable[[], Run]) -> bool:
+    """Runs what `start` runs and prints how it went; whether it succeeded."""
+    try:
+        done = start()
+    except BaseRuntimeError as error:
+        failed: Run = error.run
+        click.echo(tree_of(failed))
+        info = failed.error_info
+        if info is not None and info.traceback:
+            click.echo(info.traceback.rstrip(), err=True)
+        return False
+    except KeyboardInterrupt as stopped:
+        if hasattr(stopped, "run"):
+            click.echo(tree_of(stopped.run))
+        raise
+    click.echo(tree_of(done))
+    for name, value in done.outputs().named_outputs.items():
+        click.echo(f"{name} = {value!r}")
+    return True
+
+
+@contextmanager
+def started_by(notebook: str) -> Iterator[None]:
+    """Runs that start in here are recorded as those of a notebook or script."""
+
+    def origin() -> tuple[str, str]:
+        return notebook, ""
+
+    launch.origins.append(origin)
+    try:
+        yield
+    finally:
+        launch.origins.remove(origin)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a user can get wrong is one message without a traceback."""
+    try:
+        yield
+    except (CommandError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyError as error:
+        raise click.ClickException(str(error.args[0])) from None
+
+
+def tree_of(run: Run) -> str:
+    names = {task.spec: [name for name, _ in task.inputs] for task in source.tasks(run.name)}
+    return run_tree(source.run(run.name), source.actions(run.name), names)

@@ -1,0 +1,249 @@
+"""Running again: `flyte.rerun` the recorded code, all or from where it stopped; `flyte.fork` the code as it stands.
+
+    rerun(run)                   the recorded code and inputs; everything executes
+    rerun(run, recover=True)     the same, and what finished is reused
+    fork(run, task)              the code as it stands, and what finished is reused where its code is the same
+
+Inputs that are given replace recorded ones. Reused actions are `recovered`, and name their source.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.history import History
+from flyte_nb.engine.identity import ROOT
+from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.run_code import RecordedCode
+from flyte_nb.engine.session import Session, session
+from flyte_nb.remote.calls import Blocking
+from flyte_nb.remote.histories import FORCED, LINEAGE, history_of
+from flyte_nb.remote.launch import Runner
+from flyte_nb.remote.run import Run
+from flyte_nb.remote.search import tasks_in
+from flyte_nb.remote.source import source
+from flyte_nb.store.rows import RunRow
+from flyte_nb.types.signature import signature_of
+
+__all__ = ["Repeated", "fork", "name_of", "prepare_fork", "prepare_rerun", "rerun"]
+
+logger = logging.getLogger("flyte")
+
+
+class Repeated(NamedTuple):
+    """A run that is about to start, for an earlier one.
+
+    Attributes:
+        options: what the earlier run was asked for, as far as it is known to others than its own process.
+        task: what runs.
+        inputs: the recorded ones.
+        history: what may be reused.
+    """
+
+    options: RunOptions
+    task: TaskTemplate[Any, Any]
+    inputs: dict[str, Any]
+    history: History | None
+
+    def start(self, inputs: Mapping[str, Any]) -> Run:
+        """Runs it; the inputs replace recorded ones."""
+        __tracebackhide__ = True
+        return Runner(self.options, "local").repeat(self.task, {**self.inputs, **inputs}, self.history)
+
+    async def start_aio(self, inputs: Mapping[str, Any]) -> Run:
+        """The same, awaited."""
+        return await Runner(self.options, "local").repeat_aio(self.task, {**self.inputs, **inputs}, self.history)
+
+
+def _rerun(
+    run_name: str,
+    action_name: str = ROOT,
+    recover: bool = False,
+    force_rerun_actions: Sequence[str] | None = None,
+    allow_missing_source_outputs: bool = False,
+    **inputs: Any,
+) -> Run:
+    """Runs the recorded code of a run again, also in a kernel where its cells were never run.
+
+    Args:
+        run_name: the run.
+        action_name: starts with this action's task and inputs instead of the root's; not with `recover`.
+        recover: what finished is reused: the run goes on where it stopped.
+        force_rerun_actions: with `recover`, names of actions that run again all the same, and what contains them.
+        allow_missing_source_outputs: accepted; a result that is no longer in the store is always executed anew.
+        inputs: replace recorded inputs.
+
+    Raises:
+        KeyError: there is no such run.
+        ActionNotFoundError: there is no such action.
+        ValueError: `action_name` together with `recover`.
+        flyte_nb.errors.RuntimeUserError: the code of the run was not recorded; the message says why.
+        flyte_nb.errors.BaseRuntimeError: the new run failed.
+    """
+    __tracebackhide__ = True
+    return prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()).start(inputs)
+
+
+async def _rerun_aio(
+    run_name: str,
+    action_name: str = ROOT,
+    recover: bool = False,
+    force_rerun_actions: Sequence[str] | None = None,
+    allow_missing_source_outputs: bool = False,
+    **inputs: Any,
+) -> Run:
+    return await prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()).start_aio(inputs)
+
+
+def _fork(
+    run: str | Run,
+    task: TaskTemplate[Any, Any],
+    force_rerun_actions: Sequence[str] | None = None,
+    **inputs: Any,
+) -> Run:
+    """Runs a task as it stands now, and reuses what finished in an earlier run of it wherever the code is the same.
+
+    Args:
+        run: the earlier run, or its name.
+        task: the task, with the code as it stands.
+        force_rerun_actions: names of actions that run again all the same, and what contains them.
+        inputs: replace recorded inputs.
+
+    Raises:
+        KeyError: there is no such run.
+        ActionNotFoundError: there is no such action.
+        flyte_nb.errors.BaseRuntimeError: the new run failed.
+    """
+    __tracebackhide__ = True
+    return prepare_fork(name_of(run), task, force_rerun_actions or ()).start(inputs)
+
+
+async def _fork_aio(
+    run: str | Run,
+    task: TaskTemplate[Any, Any],
+    force_rerun_actions: Sequence[str] | None = None,
+    **inputs: Any,
+) -> Run:
+    return await prepare_fork(name_of(run), task, force_rerun_actions or ()).start_aio(inputs)
+
+
+class _RunnersRerun:
+    """`with_runcontext(...).rerun(...)`: `rerun` with the runner's options, and recorded labels where it has none."""
+
+    def __get__(self, runner: Runner | None, owner: type[Runner]) -> Blocking[..., Run]:
+        if runner is None:
+            return rerun
+        return Blocking(partial(_rerun_with, runner.options), partial(_rerun_with_aio, runner.options))
+
+
+def _rerun_with(
+    given: RunOptions,
+    run_name: str,
+    action_name: str = ROOT,
+    recover: bool = False,
+    force_rerun_actions: Sequence[str] | None = None,
+    allow_missing_source_outputs: bool = False,
+    **inputs: Any,
+) -> Run:
+    __tracebackhide__ = True
+    return _given_to(given, prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())).start(inputs)
+
+
+async def _rerun_with_aio(
+    given: RunOptions,
+    run_name: str,
+    action_name: str = ROOT,
+    recover: bool = False,
+    force_rerun_actions: Sequence[str] | None = None,
+    allow_missing_source_outputs: bool = False,
+    **inputs: Any,
+) -> Run:
+    prepared = _given_to(given, prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()))
+    return await prepared.start_aio(inputs)
+
+
+def _given_to(given: RunOptions, prepared: Repeated) -> Repeated:
+    recorded = prepared.options
+    options = replace(
+        given,
+        labels={**recorded.labels, **given.labels},
+        annotations={**recorded.annotations, **given.annotations},
+        isolation=given.isolation or recorded.isolation,
+        parent_run=recorded.parent_run,
+        recorded={**given.recorded, **recorded.recorded},
+    )
+    return prepared._replace(options=options)
+
+
+rerun: Blocking[..., Run] = Blocking(_rerun, _rerun_aio)
+Runner.rerun = _RunnersRerun()
+fork: Blocking[..., Run] = Blocking(_fork, _fork_aio)
+
+
+def prepare_rerun(name: str, action_name: str = ROOT, recover: bool = False, forced: Sequence[str] = ()) -> Repeated:
+    """What `rerun` starts; see there."""
+    if recover and action_name != ROOT:
+        raise ValueError("action_name= starts with another task: it cannot be combined with recover=True")
+    active, row = session(), source.run(name)
+    code = active.code.load(row.code, name)
+    action = source.action(name, action_name)
+    task = code.task(action.task)
+    recorded = signature_of(task).decode_inputs(action.inputs, active.values)
+    if not recover:
+        return Repeated(_options(row, "reruns"), task, recorded, None)
+    _tell_changes(name, code)
+    return Repeated(_options(row, "recovers", forced), task, recorded, history_of(row, row.code, forced))
+
+
+def prepare_fork(name: str, task: TaskTemplate[Any, Any], forced: Sequence[str] = ()) -> Repeated:
+    """What `fork` starts; see there."""
+    active, row = session(), source.run(name)
+    active.code.remember_sources(row.code)
+    inputs = _recorded_inputs(active, name)
+    taken = {key: value for key, value in inputs.items() if key in signature_of(task).input_names}
+    return Repeated(_options(row, "forks", forced), task, taken, history_of(row, None, forced))
+
+
+def name_of(run: str | Run) -> str:
+    """The run's name."""
+    return run.name if isinstance(run, Run) else run
+
+
+def _recorded_inputs(active: Session, run: str) -> dict[str, Any]:
+    root = source.action(run, ROOT)
+    signature = source.signature(run, root)
+    return {} if signature is None else signature.decode_inputs(root.inputs, active.values)
+
+
+def _tell_changes(run: str, code: RecordedCode) -> None:
+    """Recovering runs the recorded code: says so where this process has another."""
+    present = tasks_in(vars(sys.modules["__main__"]))
+    recorded = code.own_digests
+    changed = [name for name in sorted(recorded) if name in present and own_digest(present[name]) != recorded[name]]
+    changed += [name for name in code.other_modules if name in sys.modules]
+    if changed:
+        logger.warning(
+            "%s differ%s from the recorded code of run %s, which is what runs now. To run the code as it stands and "
+            "reuse what did not change: flyte.fork, or %%flyte fork %s",
+            ", ".join(changed),
+            "s" if len(changed) == 1 else "",
+            run,
+            run,
+        )
+
+
+def _options(row: RunRow, lineage: str, forced: Sequence[str] = ()) -> RunOptions:
+    return RunOptions(
+        labels=row.labels,
+        annotations=row.annotations,
+        isolation=row.options.get("isolation"),
+        parent_run=row.name,
+        recorded={LINEAGE: lineage, **({FORCED: list(forced)} if forced else {})},
+    )

@@ -1,0 +1,237 @@
+"""What a recovery reuses: every finished call, whatever its values, and nothing that would not be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flyte_nb.store.queries import Store
+from tests.engine.cells import Kernels
+from tests.engine.recovery_cells import TELL
+
+
+def test_a_recovery_goes_on_from_what_an_interrupted_recovery_had_not_come_to(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    cells = """
+env = flyte.TaskEnvironment("twice")
+
+@env.task
+async def step(x: int) -> int:
+    note(f"step {x}")
+    return x
+
+@env.task
+async def main() -> int:
+    total = 0
+    for x in range(5):
+        total += await step(x)
+        if os.path.exists(f"die after {x}"):
+            os.kill(os.getpid(), 9)
+    return total
+"""
+    (tmp_path / "die after 3").touch()
+    kernels.run(cells, "flyte.with_runcontext(name='twice').run(main)", killed=True)
+    assert kernels.noted() == [f"step {x}" for x in range(4)]
+    (tmp_path / "die after 1").touch()
+    kernels.run("flyte.rerun('twice', recover=True)", killed=True)
+    for file in tmp_path.glob("die*"):
+        file.unlink()
+    assert kernels.noted() == []
+    last = Store.open(kernels.home).runs()[0]
+    assert last.parent_run == "twice"
+    answer = kernels.run(TELL, f"answer(tell_again({last.name!r}, recover=True))")
+    assert answer["output"] == 10
+    assert kernels.noted() == ["step 4"]
+    rows = Store.open(kernels.home).actions(answer["name"])
+    sources = [row.source.partition("/")[0] for row in rows if row.phase == "recovered"]
+    assert len(sources) == 4 and sources[-1] == "twice"
+
+
+VALUES = """
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+import datetime, decimal, enum, pathlib
+import numpy as np
+import pandas as pd
+import pydantic
+
+env = flyte.TaskEnvironment("values")
+OFFSET = 11
+
+class Plain:
+    def __init__(self, x):
+        self.x = x
+    def moved(self):
+        return self.x + OFFSET
+    @property
+    def twice(self):
+        return 2 * self.x
+
+class Derived(Plain):
+    def __init__(self, x):
+        super().__init__(x)
+        self.more = {"a": [x], "b": {"x", "yy", "zzz"}}
+
+class Kind(enum.Enum):
+    ONE = 1
+
+class Pair(NamedTuple):
+    a: int
+    b: str
+
+@dataclass
+class Data:
+    x: int
+    inner: Any = None
+
+class Model(pydantic.BaseModel):
+    x: int
+
+def helper(x):
+    return x + OFFSET
+
+def close_over(n):
+    return lambda x: x + n
+
+VALUES = {
+    "plain": lambda: Plain(1),
+    "derived": lambda: Derived(2),
+    "enum": lambda: Kind.ONE,
+    "named tuple": lambda: Pair(1, "b"),
+    "dataclass": lambda: Data(1, Plain(3)),
+    "model": lambda: Model(x=1),
+    "function": lambda: helper,
+    "closure": lambda: close_over(3),
+    "class": lambda: Plain,
+    "date": lambda: datetime.datetime(2020, 1, 1),
+    "path": lambda: pathlib.Path("a"),
+    "decimal": lambda: decimal.Decimal("1.5"),
+    "array": lambda: np.arange(10),
+    "large array": lambda: np.arange(100_000),
+    "frame": lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}),
+    "set": lambda: {"b", "a", "c"},
+    "nested": lambda: {"k": [Plain(1), {"z": Derived(1)}]},
+    "large": lambda: Plain(np.arange(100_000)),
+}
+
+@env.task
+async def leaf(what: str, value: Any) -> Any:
+    note(f"leaf {what}")
+    return value
+
+@flyte.trace
+async def traced(what: str, value: Any) -> Any:
+    note(f"trace {what}")
+    return value
+
+@env.task
+async def main() -> int:
+    note("main")
+    for what, make in VALUES.items():
+        received = await leaf(what, make())
+        await leaf(f"{what} again", received)
+        await traced(what, make())
+    if os.path.exists("die"):
+        os.kill(os.getpid(), 9)
+    return len(VALUES)
+"""
+
+
+def test_calls_with_values_of_every_kind_are_known_again(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    (tmp_path / "die").touch()
+    kernels.run(VALUES, "flyte.with_runcontext(name='values').run(main)", killed=True)
+    assert len(kernels.noted()) == 1 + 3 * 18
+    (tmp_path / "die").unlink()
+    kernels.run("first = flyte.rerun('values', recover=True)", "flyte.rerun(first.name, recover=True)")
+    assert kernels.noted() == ["main"]
+    kernels.run(VALUES, "flyte.fork('values', main)")
+    assert kernels.noted() == ["main"]
+
+
+def test_a_changed_class_or_closure_makes_another_call_of_it(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    kernels.run(VALUES, "flyte.with_runcontext(name='values').run(main)")
+    kernels.noted()
+    kernels.run(
+        VALUES.replace("2 * self.x", "3 * self.x").replace("close_over(3)", "close_over(4)"),
+        "flyte.fork('values', main)",
+    )
+    steps = ["plain", "derived", "dataclass", "closure", "class", "nested", "large"]
+    assert kernels.noted() == [
+        "main",
+        *(line for what in steps for line in (f"leaf {what}", f"leaf {what} again", f"trace {what}")),
+    ]
+
+
+def test_a_result_whose_large_value_is_gone_is_computed_again(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    kernels.run("""
+import numpy as np
+env = flyte.TaskEnvironment("gone")
+
+@env.task
+async def large(x: int) -> np.ndarray:
+    note(f"large {x}")
+    return np.full(100_000, x)
+
+@flyte.trace
+async def large_step(x: int):
+    note(f"step {x}")
+    return np.full(100_000, x)
+
+@env.task
+async def main() -> int:
+    note("main")
+    total = 0
+    for x in range(2):
+        total += int((await large(x))[0])
+        total += int((await large_step(x + 2))[0])
+    return total
+
+flyte.with_runcontext(name="gone").run(main)
+""")
+    kernels.noted()
+    rows = Store.open(kernels.home).actions("gone")
+    rows = [row for row in rows if row.kind == "trace" or row.task.endswith("large")]
+    for row in rows[:2]:
+        digest = next(name for name in digests(kernels.home) if name.encode() in (row.outputs or b""))
+        (kernels.home / "values" / digest[:2] / digest).unlink()
+    answer = kernels.run(TELL, "answer(tell_again('gone', recover=True, force_rerun_actions=['a0']))")
+    assert answer["output"] == 6
+    assert kernels.noted() == ["main", "large 0", "step 2"]
+
+
+def digests(home: Path) -> Iterator[str]:
+    yield from (file.name for file in (home / "values").rglob("*") if file.is_file())
+
+
+def test_results_that_hold_secrets_are_never_reused(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    kernels.run("""
+os.environ["TOKEN"] = "a very secret token"
+env = flyte.TaskEnvironment("secrets", secrets="TOKEN")
+plain = flyte.TaskEnvironment("plain")
+
+@env.task
+async def tells() -> str:
+    note("tells")
+    return os.environ["TOKEN"]
+
+@env.task
+async def hides() -> int:
+    note("hides")
+    return len(os.environ["TOKEN"])
+
+@plain.task
+async def main() -> int:
+    note("main")
+    return len(await tells()) + await hides()
+
+flyte.with_runcontext(name="secrets").run(main)
+""")
+    kernels.noted()
+    cell = "answer(tell_again('secrets', recover=True, force_rerun_actions=['a0']))"
+    answer = kernels.run(TELL, "os.environ['TOKEN'] = 'a very secret token'", cell)
+    assert answer["output"] == 38
+    assert kernels.noted() == ["main", "tells"]
