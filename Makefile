@@ -40,6 +40,7 @@ format: install ## Formats the code and sorts the imports
 
 bench: install $(PEER)/.installed ## Measures the figures, peers in the same run
 	$(BIN)/python benchmarks/run.py --peer $(CURDIR)/$(PEER)/bin/python
+	$(BIN)/python benchmarks/workers.py --peer $(CURDIR)/$(PEER)/bin/python
 
 conformance: install ## Compares with the official SDK's answers: make conformance CORPUS=folder
 	$(BIN)/python scripts/conformance.py $(CORPUS)
@@ -79,10 +80,10 @@ $(FRONT_END): $(NODE_MODULES) $(FRONT_END_SOURCES) labextension/tsconfig.json | 
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension run build:prod
 	touch $@
 
-# The official SDK, in an environment of its own: the peer of the benchmarks.
+# The official SDK and what runs functions in processes, in an environment of their own: the peers of the benchmarks.
 $(PEER)/.installed:
 	$(PYTHON) -m venv $(PEER)
-	$(PEER)/bin/pip install --quiet flyte
+	$(PEER)/bin/pip install --quiet flyte ray joblib
 	touch $@
 
 chromium:
