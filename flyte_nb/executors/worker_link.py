@@ -22,7 +22,6 @@ __all__ = ["KERNEL_LOST", "AnyAnswer", "Link"]
 
 AnyAnswer = Future[Answer] | asyncio.Future[Answer]
 """For threads; for coroutines on the main thread's loop."""
-READ_BYTES = 1 << 18
 KERNEL_LOST = 86
 """Exit code of a worker whose kernel is gone."""
 
@@ -104,14 +103,14 @@ class Link:
 
     def _read(self, flags: int) -> None:
         try:
-            data = self._socket.recv(READ_BYTES, flags)
+            count = self._socket.recv_into(self._frames.room, 0, flags)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
-        if not data:  # the kernel is gone: so is all reason to go on
+            count = 0
+        if not count:  # the kernel is gone: so is all reason to go on
             os._exit(KERNEL_LOST)
-        for frame in self._frames.feed(data):
+        for frame in self._frames.feed(count):
             message = read_to_worker(frame)
             if isinstance(message, Answer):
                 waiting = self._waiting.pop(message.request, None)

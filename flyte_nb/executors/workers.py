@@ -96,7 +96,7 @@ class RunningCall:
             await asyncio.wait([self.turn], timeout=seconds)
 
 
-class Worker(asyncio.Protocol):
+class Worker(asyncio.BufferedProtocol):
     """One worker process, connected.
 
     Args:
@@ -226,14 +226,17 @@ class Worker(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # ---------------------------------------------------------------- asyncio.Protocol
+    # ---------------------------------------------------------------- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        for frame in self._frames.feed(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._frames.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        for frame in self._frames.feed(nbytes):
             self._serve(read_from_worker(frame))
 
     def connection_lost(self, error: Exception | None) -> None:
