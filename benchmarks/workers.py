@@ -1,7 +1,7 @@
 """Measures worker processes, peers in the same run: part of `make bench`. Prints JSON.
 
 Each figure is the median of several fresh processes; ours and the peers take turns, so that a busy machine slows all.
-Ratios are ours divided by the peer's, both recorded as they come: ours keeps every action, the peers keep nothing.
+Ratios are ours divided by the peer's. Ours records every action, the peers record nothing.
 
     python workers.py [FIGURE ...] [--peer PYTHON] [--rounds 3]
 
@@ -59,14 +59,14 @@ class Measure:
 
         Args:
             key: of the measurement.
-            cases: (case, count) by `ours` or the name of a peer.
+            cases: (case, count) by the name of a peer, or one that begins with `ours`.
         """
-        samples: dict[str, list[float]] = {name: [] for name in cases if name == "ours" or name in self._peers}
+        samples: dict[str, list[float]] = {name: [] for name in cases if name in self._peers or name.startswith("ours")}
         for _ in range(self.rounds):
             for name, taken in samples.items():
                 taken.append(run(self._peers.get(name, OURS), *cases[name])[key])
         figures = {name: statistics.median(taken) for name, taken in samples.items()}
-        ratios = {f"ratio_{name}": figures["ours"] / figure for name, figure in figures.items() if name != "ours"}
+        ratios = {f"ratio_{name}": figures["ours"] / figures[name] for name in figures if name in self._peers}
         return {name: float(f"{figure:.4g}") for name, figure in {**figures, **ratios}.items()}
 
 
@@ -120,10 +120,8 @@ def throughput(measure: Measure) -> dict[str, Any]:
 def cpu_bound(measure: Measure) -> dict[str, Any]:
     """Sixteen sync tasks of a quarter of a second of cpu time on two cores: multiples of the ideal."""
     peers = dict.fromkeys(("pool", "joblib", "ray", "flyte"), ("cpu_bound", 16))
-    return {
-        "reuse_policy": measure.compared("of_ideal", {"ours": ("cpu_bound", 16), **peers}),
-        "isolation_process": measure.compared("of_ideal", {"ours": ("cpu_bound_unset", 16), **peers}),
-    }
+    ours = {"ours": ("cpu_bound", 16), "ours_isolation_process": ("cpu_bound_unset", 16)}
+    return measure.compared("of_ideal", {**ours, **peers})
 
 
 def start(measure: Measure) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from flyte_nb.store.owner import Owner
 from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
 from flyte_nb.store.segments import find_owner, list_segments
 from flyte_nb.store.snapshot import snapshot
-from flyte_nb.store.sql import select
+from flyte_nb.store.sql import has_pandas, select
 from flyte_nb.store.values import ValueStore
 
 if TYPE_CHECKING:
@@ -199,6 +199,7 @@ class Store:
         Raises:
             QueryError: it is not one SELECT, or it failed; in one line.
         """
+        has_pandas()  # imported before others have to wait for it
         with self._database.session() as cursor:
             return select(cursor, query, frames or {})
 

@@ -7,7 +7,6 @@ in a read-only transaction; so whatever it says, it can only read.
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import re
 import warnings
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from flyte_nb.store.table import Table
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["select"]
+__all__ = ["has_pandas", "select"]
 
 TIME_ZONE_TYPE = "TIMESTAMP WITH TIME ZONE"
 
@@ -115,7 +114,12 @@ def quoted(name: str) -> str:
 
 
 def has_pandas() -> bool:
-    return importlib.util.find_spec("pandas") is not None
+    """Whether pandas is installed; it is imported then, which takes longer than most queries."""
+    try:
+        import pandas  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def one_line(message: str) -> str:
