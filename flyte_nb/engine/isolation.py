@@ -131,6 +131,7 @@ def _asks_for(task: TaskTemplate[Any, Any], options: RunOptions) -> list[str]:
         "secrets": bool(task.secrets),
         "environment variables of the run": bool(options.env_vars),
         "a device": bool(resources.gpu),
+        "more cpus than there are": parse_cpu(_first(resources.cpu) or 0) > this_machine().cpus,  # where it is refused
     }
     return [what for what, is_asked in asked.items() if is_asked]
 
