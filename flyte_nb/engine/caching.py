@@ -138,7 +138,7 @@ class ResultCache:
             values = plan.signature.decode_outputs(stored.payload, self._values)
         except (KeyError, StoreError):
             return Found(why=f"a large value of the result of {source} is not in the store any more")
-        except Exception as error:  # classes of the user's take part, and may raise anything
+        except Exception as error:  # a user's __setstate__ raises anything: a miss, which is said, loses nothing
             logger.warning("A cached result of %s cannot be read, and is computed again: %s", plan.name, error)
             return Found(why=f"the result of {source} could not be read: {type(error).__name__}: {error}")
         return Found(stored, plan.signature.outputs_as_result(values))

@@ -131,7 +131,7 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
     )
     try:
         plan = plan_for(run, prepared.task)
-    except Exception as error:  # of a cache policy of the user's own: the run must not stay "running"
+    except Exception as error:  # a user's cache policy raises anything; raised again, once the run has ended
         run.close("failed", describe_error(error))
         raise
     position = root_position(plan.name)

@@ -161,7 +161,7 @@ def _ask_keyring(secrets: list[Secret]) -> tuple[dict[str, str], str]:
         for secret in secrets:
             try:
                 value = keyring.get_password(secret.group or KEYRING_SERVICE, secret.key)
-            except Exception as error:  # a backend raises what it likes: no daemon, locked, refused
+            except Exception as error:  # a third-party backend raises anything; the error of the missing secret says it
                 failures.append(f"{type(error).__name__}: {error}".partition(". ")[0])
                 return
             if value:

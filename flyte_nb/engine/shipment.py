@@ -138,7 +138,7 @@ class Shipment:
         outer, self._reached = self._reached, []
         try:
             pickler.dump(value)
-        except Exception as error:  # whatever a user's __reduce__ raises: this cannot cross
+        except Exception as error:  # a user's __reduce__ raises anything; raised again, with the name and the way out
             culprit = value if pickler.latest is None else pickler.latest
             raise TypeTransformerFailedError(self._refusal(value, name, culprit, error)) from None
         reached, self._reached = self._reached, outer

@@ -127,7 +127,8 @@ class Shipper:
         return known_globals(namespace)
 
     def class_of(self, tracker_id: str) -> type:
-        raise NotImplementedError("classes come from workers by value")
+        # No pickle of a worker asks for one: its classes come by value. A damaged one would.
+        raise RuntimeSystemError("ClassNotFound", f"a worker referred to class {tracker_id}, which it must send")
 
     def template_of(self, key: str, changes: bytes) -> TaskTemplate[Any, Any]:
         return self.template(TaskReference(key, changes))

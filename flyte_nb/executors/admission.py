@@ -149,7 +149,7 @@ class Admission:
                 if waits is not None:
                     waits()
                 await lease._turn().wait()
-            except BaseException:  # cancelled, most of all
+            except BaseException:  # cancelled, or `waits` failed: raised again, once the place in line is given up
                 lease.release()
                 raise
         return lease

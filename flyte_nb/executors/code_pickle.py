@@ -17,6 +17,7 @@ import pickle
 import sys
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextvars import Context, ContextVar
 from importlib import import_module
@@ -80,7 +81,7 @@ def surroundings() -> Surroundings:
     return _surroundings.get()
 
 
-class CodePickler(ValuePickler):
+class CodePickler(ValuePickler, ABC):
     """Pickles code; a subclass says how tasks cross, and hears of what is reached.
 
     Attributes:
@@ -92,13 +93,13 @@ class CodePickler(ValuePickler):
 
     # ---- For subclasses.
 
+    @abstractmethod
     def refer_to_task(self, task: TaskTemplate[Any, Any]) -> Reduction:
         """How another task crosses."""
-        raise NotImplementedError
 
+    @abstractmethod
     def code_of_trace(self, function: TraceFunction[..., Any]) -> str:
         """What names the code of a traced function in records."""
-        raise NotImplementedError
 
     def refer_to_class(self, cls: type) -> Reduction:
         """How a class crosses that no module of the other side has; here by value."""

@@ -52,6 +52,21 @@ class Repeated(NamedTuple):
     inputs: dict[str, Any]
     history: History | None
 
+    def under(self, given: RunOptions | None) -> Repeated:
+        """The same with the options of `with_runcontext`; recorded labels, annotations and isolation fill the gaps."""
+        if given is None:
+            return self
+        recorded = self.options
+        options = replace(
+            given,
+            labels={**recorded.labels, **given.labels},
+            annotations={**recorded.annotations, **given.annotations},
+            isolation=given.isolation or recorded.isolation,
+            parent_run=recorded.parent_run,
+            recorded={**given.recorded, **recorded.recorded},
+        )
+        return self._replace(options=options)
+
     def start(self, inputs: Mapping[str, Any]) -> Run:
         """Runs it; the inputs replace recorded ones."""
         __tracebackhide__ = True
@@ -68,6 +83,7 @@ def _rerun(
     recover: bool = False,
     force_rerun_actions: Sequence[str] | None = None,
     allow_missing_source_outputs: bool = False,
+    _given: RunOptions | None = None,
     **inputs: Any,
 ) -> Run:
     """Runs the recorded code of a run again, also in a kernel where its cells were never run.
@@ -88,7 +104,8 @@ def _rerun(
         flyte_nb.errors.BaseRuntimeError: the new run failed.
     """
     __tracebackhide__ = True
-    return prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()).start(inputs)
+    prepared = prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())
+    return prepared.under(_given).start(inputs)
 
 
 async def _rerun_aio(
@@ -97,9 +114,11 @@ async def _rerun_aio(
     recover: bool = False,
     force_rerun_actions: Sequence[str] | None = None,
     allow_missing_source_outputs: bool = False,
+    _given: RunOptions | None = None,
     **inputs: Any,
 ) -> Run:
-    return await prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()).start_aio(inputs)
+    prepared = prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())
+    return await prepared.under(_given).start_aio(inputs)
 
 
 def _fork(
@@ -140,46 +159,7 @@ class _RunnersRerun:
     def __get__(self, runner: Runner | None, owner: type[Runner]) -> Blocking[..., Run]:
         if runner is None:
             return rerun
-        return Blocking(partial(_rerun_with, runner.options), partial(_rerun_with_aio, runner.options))
-
-
-def _rerun_with(
-    given: RunOptions,
-    run_name: str,
-    action_name: str = ROOT,
-    recover: bool = False,
-    force_rerun_actions: Sequence[str] | None = None,
-    allow_missing_source_outputs: bool = False,
-    **inputs: Any,
-) -> Run:
-    __tracebackhide__ = True
-    return _given_to(given, prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())).start(inputs)
-
-
-async def _rerun_with_aio(
-    given: RunOptions,
-    run_name: str,
-    action_name: str = ROOT,
-    recover: bool = False,
-    force_rerun_actions: Sequence[str] | None = None,
-    allow_missing_source_outputs: bool = False,
-    **inputs: Any,
-) -> Run:
-    prepared = _given_to(given, prepare_rerun(run_name, action_name, recover, force_rerun_actions or ()))
-    return await prepared.start_aio(inputs)
-
-
-def _given_to(given: RunOptions, prepared: Repeated) -> Repeated:
-    recorded = prepared.options
-    options = replace(
-        given,
-        labels={**recorded.labels, **given.labels},
-        annotations={**recorded.annotations, **given.annotations},
-        isolation=given.isolation or recorded.isolation,
-        parent_run=recorded.parent_run,
-        recorded={**given.recorded, **recorded.recorded},
-    )
-    return prepared._replace(options=options)
+        return Blocking(partial(_rerun, _given=runner.options), partial(_rerun_aio, _given=runner.options))
 
 
 rerun: Blocking[..., Run] = Blocking(_rerun, _rerun_aio)

@@ -31,7 +31,8 @@ MANIFEST, EVENTS, VALUES, FILES = "run.json", "events", "values/", "files/"
 RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NOT_READABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What the standard library raises for a damaged, encrypted or exotic zip."""
+"""What the standard library raises for a zip that is damaged, is encrypted (RuntimeError), or is packed in a way that
+`zipfile` does not know (NotImplementedError): each becomes the one error that names the file."""
 
 
 class Head(msgspec.Struct, frozen=True):

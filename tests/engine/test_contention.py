@@ -72,7 +72,10 @@ async def side_by_side(kind: str, times: int) -> None:
     await asyncio.gather(*[tasks[kind].aio() for _ in range(times)])
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core is all there is")
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2,
+    reason="one core: no process to advise",
+)
 def test_threads_that_compute_in_python_are_told_of_processes() -> None:
     flyte.run(side_by_side, "compute", 3)
     assert hints and hints[0].startswith("Threads of turns.compute take turns on one core")

@@ -35,10 +35,10 @@ class TestKeyring(KeyringBackend):
         return self._get(service, username)
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("a secret is only ever read")
 
     def delete_password(self, service: str, username: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("a secret is only ever read")
 
 
 @pytest.fixture(autouse=True)

@@ -61,5 +61,6 @@ def test_the_notebook_is_saved_with_its_outputs_and_without_paths_of_a_machine()
     saved = nbformat.read(NOTEBOOK, as_version=4)
     assert [run["lineage"] for run in runs_of(saved)] == ["recovers", "forks", "forks"]
     text = NOTEBOOK.read_text()
+    # Where machines keep what is theirs: no such path may stand in a saved notebook.
     assert not [folder for folder in ("/tmp/", "/root/", "/home/") if folder in text]
     nbformat.validate(saved)

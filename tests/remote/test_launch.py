@@ -218,3 +218,12 @@ def test_a_name_used_by_another_process_is_numbered_too() -> None:
     second = flyte.with_runcontext(name="shared").run(tasks.both, 2)
     assert second.name != first.name
     assert Run(first.name).outputs() == (1, [1, 1])
+
+
+def test_a_runner_reruns_with_its_own_options_and_the_recorded_labels() -> None:
+    first = flyte.with_runcontext(labels={"team": "x"}).run(tasks.both, 1)
+    again = flyte.with_runcontext(name="again", labels={"stage": "two"}).rerun(first.name, recover=True)
+    assert again.name == "again"
+    assert again.labels == {"team": "x", "stage": "two"}
+    assert again.parent_run == first.name
+    assert again.outputs() == first.outputs()
