@@ -3,6 +3,7 @@
 Beside Flyte's names there is what a store on this machine needs: `prune`, `export_run` and `import_run`.
 """
 
+import flyte_nb.remote.rerun  # noqa: F401  # gives runners their `rerun`
 from flyte_nb.remote.action import Action, ActionDetails
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.retention import prune
