@@ -35,9 +35,9 @@ def test_a_failed_run_says_what_failed_first_and_selects_it(draw_run: DrawRun) -
 def test_every_part_of_an_action_has_its_tab_and_only_those(draw_run: DrawRun) -> None:
     page = draw_run(documents.failed_run())
     detail = page.locator(".fnb-detail")
-    assert detail.locator("[role=tab]").all_inner_texts() == ["Error", "Summary", "Inputs", "Logs", "Task"]
+    expect(detail.locator("[role=tab]")).to_have_text(["Error", "Summary", "Inputs", "Logs", "Task"])
     detail.get_by_role("tab", name="Inputs").click()
-    assert detail.locator("table.fnb-frame tbody tr").count() == 3
+    expect(detail.locator("table.fnb-frame tbody tr")).to_have_count(3)
     expect(detail.locator("figcaption")).to_have_text(re.compile("120 rows . 4 columns · first 3 rows"))
     detail.get_by_role("tab", name="Error").click()
     expect(detail.locator(".fnb-traceback")).to_contain_text("cell 3, line 5")
@@ -129,6 +129,7 @@ def test_ten_thousand_actions_fold_and_lay_out_only_what_is_seen(draw_run: DrawR
     page.keyboard.press("End")
     expect(page.locator(".fnb-row[aria-selected=true]")).to_have_attribute("aria-rowindex", "10001")
     page.get_by_role("tab", name="Timeline").click()
+    expect(page.locator("canvas")).to_be_visible()
     assert page.locator(".fnb-root *").count() < 1000
 
 
@@ -137,7 +138,7 @@ def test_what_a_task_says_stays_text(draw_run: DrawRun) -> None:
     for action in page.locator(".fnb-row:not(:has(.fnb-layers))").all():
         action.click()
         tabs = page.locator(".fnb-detail [role=tab]")
-        assert tabs.count() == 7
+        expect(tabs).to_have_count(7)
         for tab in range(7):
             tabs.nth(tab).click()
             page.wait_for_function(

@@ -141,5 +141,5 @@ def test_unknown_messages_are_ignored(live: Page) -> None:
 def test_a_closed_view_leaves_nothing_behind(live: Page) -> None:
     say(live, "snapshot", doc=documents.running_run())
     live.evaluate("close_()")
-    assert live.locator(".fnb-root").count() == 0
+    expect(live.locator(".fnb-root")).to_have_count(0)
     live.evaluate("say({kind: 'weather'})")
