@@ -73,7 +73,7 @@ HARD_LIMIT, SOFT_LIMIT = 600, 400
 OVER_SOFT_LIMIT = {
     "flyte_nb/errors.py",  # Flyte's whole tree of errors, a few lines each
     "flyte_nb/engine/controller.py",  # one stack of small methods, read from the top
-    "flyte_nb/executors/namespace.py",  # what pickles and calls find in a worker, kept in one set of tables
+    "flyte_nb/executors/worker/namespace.py",  # what pickles and calls find in a worker, kept in one set of tables
     "flyte_nb/executors/workers.py",  # one connection: each message with what answers it
     "tests/engine/process_tasks.py",  # the tasks of several tests, in one module as a user would have them
     "tests/engine/test_recovery.py",  # one program after another, each killed and recovered

@@ -15,8 +15,8 @@ from flyte_nb.cli.housekeeping import HOUSEKEEPING
 from flyte_nb.cli.repeating import fork, recover, rerun
 from flyte_nb.cli.taskfile import load_file
 from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.executors.placement import Isolation
-from flyte_nb.executors.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.remote.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
 from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
 from flyte_nb.remote.interrupted import interrupted_among

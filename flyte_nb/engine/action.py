@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.engine.masking import MASKED_NOTE, OPEN_NOTE
+from flyte_nb.engine.secrets.masking import MASKED_NOTE, OPEN_NOTE
 from flyte_nb.engine.standing import Standing
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import ErrorRecord, LogWritten, ReportWritten

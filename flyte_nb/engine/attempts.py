@@ -9,9 +9,9 @@ from typing import Any
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
+from flyte_nb.engine.code.missing_modules import explain_missing_module
 from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.foreign_loops import explain_foreign_loop
-from flyte_nb.engine.missing_modules import explain_missing_module
 from flyte_nb.engine.plans import Plan
 from flyte_nb.engine.tracebacks import trim
 from flyte_nb.errors import (

@@ -37,7 +37,8 @@ from flyte_nb.engine.attempts import (
     make_call,
     raise_error,
 )
-from flyte_nb.engine.caching import ResultCache
+from flyte_nb.engine.cache.caching import ResultCache
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.contexts import facts_of, task_context_of
 from flyte_nb.engine.deadlines import PAUSING, Bounds
 from flyte_nb.engine.history import Reusable
@@ -47,7 +48,6 @@ from flyte_nb.engine.isolation import placement_of
 from flyte_nb.engine.loop import EngineLoop
 from flyte_nb.engine.places import Place
 from flyte_nb.engine.plans import Plan, plan_for
-from flyte_nb.engine.shipping import Shipper
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.engine.tracing import RecordedStep, begin_trace

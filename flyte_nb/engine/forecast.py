@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
-from flyte_nb.engine.digests import deep_digest, own_digest, steps_of
+from flyte_nb.engine.code.digests import deep_digest, own_digest, steps_of
 from flyte_nb.engine.history import FINISHED, History, with_ancestors
 from flyte_nb.engine.identity import (
     ROOT,
@@ -26,7 +26,7 @@ from flyte_nb.engine.identity import (
     task_identity,
     trace_identity,
 )
-from flyte_nb.engine.masking import MASKED_NOTE
+from flyte_nb.engine.secrets.masking import MASKED_NOTE
 from flyte_nb.store.rows import ActionRow, TaskRow
 from flyte_nb.types.signature import signature_of
 from flyte_nb.types.trees import identity_of

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from flyte_nb.engine.identity import ROOT
-from flyte_nb.engine.masking import MASKED_NOTE
+from flyte_nb.engine.secrets.masking import MASKED_NOTE
 from flyte_nb.store.rows import ActionRow, TaskRow
 from flyte_nb.types.trees import identity_of
 

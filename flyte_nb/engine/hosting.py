@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
-from flyte_nb.engine.digests import own_digest
-from flyte_nb.engine.run_code import RecordedCode, recorded_task
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.code.digests import own_digest
+from flyte_nb.engine.code.run_code import RecordedCode, recorded_task
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.tracing import begin_step, fail_step
 from flyte_nb.executors import displays
 from flyte_nb.executors.displays import Display, kept_of

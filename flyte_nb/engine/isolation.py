@@ -14,10 +14,10 @@ from flyte_nb.authoring.image import Image
 from flyte_nb.authoring.resources import Resources, parse_cpu, parse_memory_bytes
 from flyte_nb.authoring.task import AsyncFunctionTaskTemplate, TaskTemplate
 from flyte_nb.authoring.timeout import timeout_from_request
+from flyte_nb.engine.code.run_code import recorded_task
 from flyte_nb.engine.options import RunOptions
-from flyte_nb.engine.run_code import recorded_task
-from flyte_nb.engine.secrets import process_variables, resolve
-from flyte_nb.executors.machine import this_machine
+from flyte_nb.engine.secrets.values import process_variables, resolve
+from flyte_nb.executors.limits.machine import this_machine
 from flyte_nb.executors.placement import Isolation, Needs, Placement
 
 __all__ = [

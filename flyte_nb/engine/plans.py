@@ -14,18 +14,18 @@ from flyte_nb.authoring.image import Image
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.timeout import Timeout, timeout_from_request
-from flyte_nb.engine.digests import deep_digest, own_digest
+from flyte_nb.engine.code.digests import deep_digest, own_digest
+from flyte_nb.engine.code.run_code import recorded_task
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import interface_of, task_identity
 from flyte_nb.engine.isolation import decide, needs_of
-from flyte_nb.engine.run_code import recorded_task
-from flyte_nb.engine.secrets import known_values
+from flyte_nb.engine.secrets.values import known_values
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.callee import callee_of
 from flyte_nb.executors.frames import Code
-from flyte_nb.executors.namespace import whole
 from flyte_nb.executors.placement import Isolation, Needs, Placement
+from flyte_nb.executors.worker.namespace import whole
 from flyte_nb.store.events import TaskDeclared
 from flyte_nb.types.classes import ValuePickler
 from flyte_nb.types.signature import Signature, signature_of

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
-from flyte_nb.engine.masking import Masker
+from flyte_nb.engine.secrets.masking import Masker
 from flyte_nb.store.events import Event, as_unicode, encode_event
 from flyte_nb.store.journal import Journal
 

@@ -28,7 +28,8 @@ from flyte_nb.engine.session import Session
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.errors import ActionAbortedError, ModuleLoadError
-from flyte_nb.executors import capture, namespace
+from flyte_nb.executors import capture
+from flyte_nb.executors.worker import namespace
 from flyte_nb.store.errors import JournalWriteError
 from flyte_nb.store.events import ErrorRecord, RunLabelled, RunStarted
 from flyte_nb.types.signature import signature_of

@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from flyte_nb.engine.caching import ResultCache
+from flyte_nb.engine.cache.caching import ResultCache
+from flyte_nb.engine.code.run_code import CodeKeeper
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.controller import LocalController
 from flyte_nb.engine.loop import EngineLoop
-from flyte_nb.engine.masking import Masker
 from flyte_nb.engine.recorder import JournalSink
-from flyte_nb.engine.run_code import CodeKeeper
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.secrets.masking import Masker
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.watcher import Watcher
 from flyte_nb.engine.worker_values import OPEN_VALUES

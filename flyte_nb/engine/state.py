@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
-from flyte_nb.engine.masking import Masker
+from flyte_nb.engine.secrets.masking import Masker
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import (
     ActionEnded,

@@ -14,7 +14,7 @@ from typing import Any
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
-from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.code.digests import own_digest
 from flyte_nb.engine.history import FINISHED
 from flyte_nb.engine.identity import action_name, call_position, trace_identity
 from flyte_nb.engine.tracebacks import describe_error

@@ -20,7 +20,7 @@ from flyte_nb.engine.requests import RequestDesk
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.executors.base import Call
-from flyte_nb.executors.machine import usable_cores
+from flyte_nb.executors.limits.machine import usable_cores
 from flyte_nb.store.errors import JournalWriteError
 
 if TYPE_CHECKING:

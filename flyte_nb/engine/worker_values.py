@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyte_nb.engine import digests  # what it brings along: see `flyte_nb.types.classes.identify_code`
+from flyte_nb.engine.code import digests  # what it brings along: see `flyte_nb.types.classes.identify_code`
 from flyte_nb.store.values import open_values
 
 __all__ = ["OPEN_VALUES", "digests", "open_values"]

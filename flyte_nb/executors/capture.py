@@ -40,7 +40,7 @@ that the text meets our own patch once more; it is not new output."""
 
 
 class Mask(Protocol):
-    """Takes the values of secrets out of text; see `flyte_nb.engine.masking`."""
+    """Takes the values of secrets out of text; see `flyte_nb.engine.secrets.masking`."""
 
     active: bool
     """Whether there are any."""

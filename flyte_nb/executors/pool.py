@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from flyte_nb.authoring.reuse import ReusePolicy
-from flyte_nb.executors.admission import Admission, Lease
 from flyte_nb.executors.base import Call, Outcome
+from flyte_nb.executors.limits.admission import Admission, Lease
 from flyte_nb.executors.placement import Needs
 from flyte_nb.executors.workers import Worker
 

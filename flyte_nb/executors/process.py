@@ -15,17 +15,17 @@ from itertools import count
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-from flyte_nb.executors.admission import Admission, Lease
 from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.frames import WorkerSettings
+from flyte_nb.executors.images.virtualenv import BuiltEnvironment, Virtualenvs
+from flyte_nb.executors.limits.admission import Admission, Lease
+from flyte_nb.executors.limits.machine import this_machine
+from flyte_nb.executors.limits.memory import MemoryWatch, data_limit_bytes
 from flyte_nb.executors.log_settings import present_log_settings
-from flyte_nb.executors.machine import this_machine
-from flyte_nb.executors.memory import MemoryWatch, data_limit_bytes
 from flyte_nb.executors.placement import Needs, Placement
 from flyte_nb.executors.pool import Clock, Pool
-from flyte_nb.executors.spawning import Spawner, Zygote, default_spawner
+from flyte_nb.executors.processes.spawning import Spawner, Zygote, default_spawner
 from flyte_nb.executors.standing import WorkerState, state_of
-from flyte_nb.executors.virtualenv import BuiltEnvironment, Virtualenvs
 from flyte_nb.executors.workers import Worker
 
 __all__ = ["ProcessExecutor"]

@@ -18,7 +18,6 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from itertools import count
 
-from flyte_nb.executors.admission import Lease
 from flyte_nb.executors.base import Call, Host, Outcome
 from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import (
@@ -42,10 +41,11 @@ from flyte_nb.executors.frames import (
     encode_frame,
     read_from_worker,
 )
+from flyte_nb.executors.limits.admission import Lease
+from flyte_nb.executors.limits.memory import MemoryWatch
 from flyte_nb.executors.losses import WorkerLostError, describe_exit, memory_exceeded, with_tail
-from flyte_nb.executors.memory import MemoryWatch
 from flyte_nb.executors.outbox import Outbox
-from flyte_nb.executors.spawning import WorkerProcess
+from flyte_nb.executors.processes.spawning import WorkerProcess
 
 __all__ = ["Worker"]
 

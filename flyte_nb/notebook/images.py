@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyte_nb.executors.virtualenv import BuiltImage, Virtualenvs
+from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.notebook.arguments import Argument, Command
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text

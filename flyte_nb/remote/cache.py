@@ -11,10 +11,10 @@ from typing import Any
 from flyte_nb.authoring.cache import Cache, cache_from_request
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.action import Action as LiveAction
-from flyte_nb.engine.cache_code import code_items
-from flyte_nb.engine.cache_differences import asked_call, code_of, differences, nearest, version_text
-from flyte_nb.engine.caching import OVERRIDDEN, folder_name, why_unusable
-from flyte_nb.engine.masking import MASKED_NOTE
+from flyte_nb.engine.cache.caching import OVERRIDDEN, folder_name, why_unusable
+from flyte_nb.engine.cache.code import code_items
+from flyte_nb.engine.cache.differences import asked_call, code_of, differences, nearest, version_text
+from flyte_nb.engine.secrets.masking import MASKED_NOTE
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.images import age_of, size_text
 from flyte_nb.remote.plain import PHASE_WORDS, duration_text

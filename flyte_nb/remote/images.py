@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from flyte_nb.executors.virtualenv import BuiltImage, Virtualenvs
+from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.remote.errors import CommandError
 
 __all__ = ["NO_IMAGES", "prune_images", "size_text"]

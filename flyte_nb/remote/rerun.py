@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from flyte_nb.authoring.task import TaskTemplate
-from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.code.digests import own_digest
+from flyte_nb.engine.code.run_code import RecordedCode
 from flyte_nb.engine.history import History
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.engine.options import RunOptions
-from flyte_nb.engine.run_code import RecordedCode
 from flyte_nb.engine.session import Session, session
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.histories import FORCED, LINEAGE, history_of

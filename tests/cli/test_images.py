@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from flyte_nb.cli.main import cli
-from flyte_nb.executors.virtualenv import Virtualenvs
+from flyte_nb.executors.images.virtualenv import Virtualenvs
 from tests.executors.environments import build_default
 
 

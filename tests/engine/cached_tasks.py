@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import flyte_nb as flyte
-from flyte_nb.engine.cache_turns import KeyFile
+from flyte_nb.engine.cache.turns import KeyFile
 from tests.processes import until
 
 env = flyte.TaskEnvironment("cached_elsewhere")

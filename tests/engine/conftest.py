@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.code.shipping import Shipper
 from tests.engine.shipping_worker import CodeWorker, Notebook
 
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from flyte_nb.authoring.context import Scope, current_scope
 from flyte_nb.authoring.task import TaskTemplate
-from flyte_nb.engine.shipping import Shipper
-from flyte_nb.executors import namespace
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import Code, TaskReference
+from flyte_nb.executors.worker import namespace
 from flyte_nb.types.signature import signature_of
 from tests.engine.digest_program import Cells
 

@@ -17,8 +17,8 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.engine.action import Action
-from flyte_nb.engine.cache_turns import KeyFile
-from flyte_nb.engine.caching import WAITING
+from flyte_nb.engine.cache.caching import WAITING
+from flyte_nb.engine.cache.turns import KeyFile
 from flyte_nb.engine.session import session
 from flyte_nb.errors import MaxQueuedTimeExceededError
 from flyte_nb.remote import Run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.engine.digests import own_digest
+from flyte_nb.engine.code.digests import own_digest
 from tests.engine.digest_program import Cells
 
 

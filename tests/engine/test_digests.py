@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flyte_nb.engine.digests import deep_digest, explain, own_digest
+from flyte_nb.engine.code.digests import deep_digest, explain, own_digest
 from tests.engine.digest_program import CELLS, NAMES, RATES_MODULE, Cells, write_modules
 
 PINNED = {

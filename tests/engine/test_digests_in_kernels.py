@@ -17,7 +17,7 @@ from tests.engine.digest_program import CELLS, NAMES, Cells, write_modules
 PROJECT = Path(__file__).resolve().parents[2]
 DIGESTS = f"""
 import json
-from flyte_nb.engine.digests import deep_digest, explain, own_digest
+from flyte_nb.engine.code.digests import deep_digest, explain, own_digest
 names = {NAMES!r}
 digests = {{name: own_digest(globals()[name]) for name in names}}
 deep = {{name: deep_digest(globals()[name]) for name in names}}
@@ -79,7 +79,7 @@ def test_kernels_with_different_hash_seeds_agree(kernels: list[BlockingKernelCli
 def test_a_kernel_agrees_with_a_plain_process(
     kernels: list[BlockingKernelClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flyte_nb.engine.digests import own_digest
+    from flyte_nb.engine.code.digests import own_digest
 
     write_modules(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flyte_nb as flyte
-from flyte_nb.engine.masking import MASK, MASKED_FIELDS, MASKED_NOTE, Masker
+from flyte_nb.engine.secrets.masking import MASK, MASKED_FIELDS, MASKED_NOTE, Masker
 from flyte_nb.engine.session import end_session, session
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.notebook.details import RunReader

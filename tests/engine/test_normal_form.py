@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.engine.normal_form import function_form, normal_form
+from flyte_nb.engine.code.normal_form import function_form, normal_form
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((PROJECT / "flyte_nb").rglob("*.py"))
@@ -93,7 +93,7 @@ def test_code_that_differs_has_forms_that_differ(one: str, other: str) -> None:
 def test_every_python_gives_the_same_form(python: str) -> None:
     script = """
 import ast, json, sys
-from flyte_nb.engine.normal_form import normal_form
+from flyte_nb.engine.code.normal_form import normal_form
 for source in json.load(sys.stdin):
     print(json.dumps(normal_form(ast.parse(source)), sort_keys=True, default=repr))
 """

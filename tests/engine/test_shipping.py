@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.executors.frames import encode
 from flyte_nb.types.classes import ValuePickler
 from tests.engine.digest_program import CELLS, NAMES, write_modules
@@ -140,7 +140,7 @@ def test_a_script_ships_its_own_names(tmp_path: Path) -> None:
         DECLARING
         + textwrap.dedent(
             """
-            from flyte_nb.engine.shipping import Shipper
+            from flyte_nb.engine.code.shipping import Shipper
             from tests.engine.shipping_worker import CodeWorker, DECLARING, Notebook
             RATE = 3
             class Odd(Exception): pass
@@ -178,7 +178,7 @@ def test_a_task_of_a_module_started_with_m_imports_its_neighbours(tmp_path: Path
         DECLARING
         + textwrap.dedent(
             """
-            from flyte_nb.engine.shipping import Shipper
+            from flyte_nb.engine.code.shipping import Shipper
             from tests.engine.shipping_worker import CodeWorker, DECLARING, Notebook
             @env.task
             def scaled(x: int) -> int:

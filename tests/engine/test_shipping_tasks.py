@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flyte_nb.engine.digests import own_digest
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.code.digests import own_digest
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.errors import ModuleLoadError, RuntimeSystemError
 from flyte_nb.executors.frames import TaskReference
 from tests.engine.shipping_worker import DECLARING, CodeWorker, Notebook

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.errors import ImageBuildError
-from flyte_nb.executors.virtualenv import BuiltEnvironment, Virtualenvs
+from flyte_nb.executors.images.virtualenv import BuiltEnvironment, Virtualenvs
 
 # A build backend that says that it has begun, and waits until it may go on.
 SLOW_BACKEND = """

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from flyte_nb.executors.frames import WorkerSettings
-from flyte_nb.executors.worker_process import WorkerProcess
+from flyte_nb.executors.processes.worker_process import WorkerProcess
 from tests.executors.puppet import LENGTH
 
 ENTRY = "tests.executors.puppet:main"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flyte_nb as flyte
-from flyte_nb.engine.shipping import Shipper
+from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.frames import Code, Facts, TaskReference
 from flyte_nb.executors.placement import Placement

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.errors import ResourceExhaustedError
-from flyte_nb.executors.admission import Admission, Lease
-from flyte_nb.executors.machine import Machine
+from flyte_nb.executors.limits.admission import Admission, Lease
+from flyte_nb.executors.limits.machine import Machine
 from flyte_nb.executors.placement import Needs
 
 GIB = 1 << 30

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flyte_nb.executors.machine import Machine
+from flyte_nb.executors.limits.machine import Machine
 
 GIB = 1 << 30
 

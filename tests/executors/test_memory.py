@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from flyte_nb.executors.memory import MemoryWatch, data_limit_bytes
-from flyte_nb.executors.resident import PortableTrees, ProcTrees, Tree, Trees
+from flyte_nb.executors.limits.memory import MemoryWatch, data_limit_bytes
+from flyte_nb.executors.limits.resident import PortableTrees, ProcTrees, Tree, Trees
 
 MIB = 1 << 20
 LIMIT = 1 << 40

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import flyte_nb as flyte
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.errors import ModuleLoadError
-from flyte_nb.executors import namespace as module_of_worker
 from flyte_nb.executors.code_pickle import CodePickler, namespace_of, settings_of
 from flyte_nb.executors.frames import Code, Entry
-from flyte_nb.executors.namespace import Namespace, PlainFunction, ShippedTask, fill_stand_in, make_stand_in
+from flyte_nb.executors.worker import namespace as module_of_worker
+from flyte_nb.executors.worker.namespace import Namespace, PlainFunction, ShippedTask, fill_stand_in, make_stand_in
 
 env = flyte.TaskEnvironment("demo")
 

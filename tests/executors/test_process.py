@@ -16,12 +16,12 @@ import pytest_asyncio
 from flyte_nb.authoring.reuse import ReusePolicy
 from flyte_nb.engine.worker_values import OPEN_VALUES
 from flyte_nb.errors import ResourceExhaustedError
-from flyte_nb.executors.admission import Admission
+from flyte_nb.executors.images.virtualenv import Virtualenvs
+from flyte_nb.executors.limits.admission import Admission
+from flyte_nb.executors.limits.machine import Machine
 from flyte_nb.executors.losses import WorkerLostError
-from flyte_nb.executors.machine import Machine
 from flyte_nb.executors.placement import Needs, Placement
 from flyte_nb.executors.process import ProcessExecutor
-from flyte_nb.executors.virtualenv import Virtualenvs
 from flyte_nb.store.home import Home
 from flyte_nb.store.values import ValueStore
 from tests.executors.contract import ExecutorContract

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from flyte_nb.errors import RuntimeSystemError
-from flyte_nb.executors.spawning import FreshInterpreters, Spawner, Zygote, default_spawner
+from flyte_nb.executors.processes.spawning import FreshInterpreters, Spawner, Zygote, default_spawner
 from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, answer_of, ask, end, is_alive, settings, tell, until
 
 

@@ -14,8 +14,8 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.errors import ImageBuildError
-from flyte_nb.executors.virtualenv import Virtualenvs
-from flyte_nb.executors.virtualenv_builder import find_uv
+from flyte_nb.executors.images.builder import find_uv
+from flyte_nb.executors.images.virtualenv import Virtualenvs
 from tests.executors.environments import build_default, make_project, make_wheel, no_progress, run_in, said_by
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ async def test_the_environment_has_the_images_version_and_the_kernel_keeps_its_o
 
 async def test_the_default_image_holds_what_a_worker_needs_and_nothing_of_jupyter(virtualenvs: Virtualenvs) -> None:
     built = await virtualenvs.interpreter(None, no_progress)
-    modules = "flyte_nb.executors.worker, flyte_nb.executors.frames, flyte_nb.types.signature, flyte_nb.io"
+    modules = "flyte_nb.executors.worker.main, flyte_nb.executors.frames, flyte_nb.types.signature, flyte_nb.io"
     assert run_in(built, f"import {modules}; print(flyte_nb.io.File.__name__)") == "File"
     versions = "{name: version(name) for name in ('cloudpickle', 'msgspec', 'blake3')}"
     assert run_in(built, f"from importlib.metadata import version; print({versions})") == str(
@@ -84,7 +84,7 @@ def test_a_flyte_nb_that_was_installed_from_a_wheel_comes_along(folder: Path, tm
     )
     code = """
         import asyncio, pathlib, sys
-        from flyte_nb.executors.virtualenv import Virtualenvs
+        from flyte_nb.executors.images.virtualenv import Virtualenvs
         built = asyncio.run(Virtualenvs(pathlib.Path(sys.argv[1])).interpreter(None, print))
         print((pathlib.Path(built.support) / "flyte_nb").resolve())
     """

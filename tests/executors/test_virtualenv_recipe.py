@@ -8,8 +8,8 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.errors import ImageBuildError
-from flyte_nb.executors.virtualenv_builder import package_indexes
-from flyte_nb.executors.virtualenv_recipe import recipe_of
+from flyte_nb.executors.images.builder import package_indexes
+from flyte_nb.executors.images.recipe import recipe_of
 from tests.executors.environments import make_project, make_wheel
 
 IMAGE = flyte.Image.from_debian_base(name="train")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import flyte_nb as flyte
-from flyte_nb.executors.virtualenv import Virtualenvs
+from flyte_nb.executors.images.virtualenv import Virtualenvs
 from tests.executors.environments import build_default, make_project, make_wheel, no_progress, run_in
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ async def test_a_killed_builder_leaves_nothing_half_built(folder: Path, tmp_path
     code = f"""
         import asyncio, pathlib
         import flyte_nb as flyte
-        from flyte_nb.executors.virtualenv import Virtualenvs
+        from flyte_nb.executors.images.virtualenv import Virtualenvs
         image = flyte.Image.from_debian_base(name="killed").with_pip_packages({str(project)!r})
         asyncio.run(Virtualenvs(pathlib.Path({str(folder)!r})).interpreter(image, print))
     """

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flyte_nb.executors.displays import Display, kept_of
-from flyte_nb.executors.worker_displays import bundle_of, display
+from flyte_nb.executors.worker.displays import bundle_of, display
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -75,7 +75,7 @@ def test_outside_a_task_a_display_is_printed(capsys: pytest.CaptureFixture[str])
 
 PROGRAM = """
 import sys
-from flyte_nb.executors import worker_displays
+from flyte_nb.executors.worker import displays as worker_displays
 worker_displays.install()
 assert "IPython" not in sys.modules and "matplotlib" not in sys.modules
 from flyte_nb.authoring.context import Scope, current_scope

@@ -17,16 +17,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flyte_nb.executors.spawning import Zygote
-from flyte_nb.executors.worker_process import WorkerProcess
+from flyte_nb.executors.processes.spawning import Zygote
+from flyte_nb.executors.processes.worker_process import WorkerProcess
 from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, ask, end, is_alive, settings, tell, until
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 KERNEL = """
 import asyncio, ctypes, json, os, time
-from flyte_nb.executors.spawning import FreshInterpreters, Zygote
-from flyte_nb.executors.worker_process import WorkerProcess
+from flyte_nb.executors.processes.spawning import FreshInterpreters, Zygote
+from flyte_nb.executors.processes.worker_process import WorkerProcess
 from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, ask, settings, tell
 
 async def main():

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, cast
 
 from flyte_nb.authoring.reuse import ReusePolicy
-from flyte_nb.executors.admission import Admission
 from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.frames import Code
+from flyte_nb.executors.limits.admission import Admission
+from flyte_nb.executors.limits.machine import Machine
 from flyte_nb.executors.losses import WorkerLostError
-from flyte_nb.executors.machine import Machine
 from flyte_nb.executors.placement import Needs
 from flyte_nb.executors.pool import Pool
 from flyte_nb.executors.workers import Worker

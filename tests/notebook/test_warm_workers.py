@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from flyte_nb.executors.virtualenv import Virtualenvs
+from flyte_nb.executors.images.virtualenv import Virtualenvs
 from tests.executors.environments import build_default
 
 PROJECT = Path(__file__).resolve().parents[2]

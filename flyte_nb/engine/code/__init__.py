@@ -1,0 +1,1 @@
+"""What a task's code is: its digests, and how it leaves this process."""

@@ -1,0 +1,1 @@
+"""Values of secrets: looked up, and masked."""

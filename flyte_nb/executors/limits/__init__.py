@@ -1,0 +1,1 @@
+"""What the machine has, who may hold it, and what a process may use."""
