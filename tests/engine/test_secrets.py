@@ -13,8 +13,8 @@ from keyring.backend import KeyringBackend
 
 import flyte_nb as flyte
 from flyte_nb.authoring.secret import Secret
+from flyte_nb.engine.secrets import values as secrets
 from flyte_nb.engine.secrets.values import process_variables, resolve
-from flyte_nb.engine.secrets.values import values as secrets
 from flyte_nb.engine.session import end_session
 from flyte_nb.errors import RuntimeUserError
 
