@@ -39,6 +39,7 @@ from flyte_nb.engine.attempts import (
 )
 from flyte_nb.engine.cache.caching import ResultCache
 from flyte_nb.engine.code.shipping import Shipper
+from flyte_nb.engine.collecting import CallsWaiting
 from flyte_nb.engine.contexts import facts_of, task_context_of
 from flyte_nb.engine.deadlines import PAUSING, Bounds
 from flyte_nb.engine.history import Reusable
@@ -105,6 +106,7 @@ class LocalController:
         self._cache = cache
         self._threads = threads
         self._shipper = shipper
+        self._waiting = CallsWaiting()
 
     # ---------------------------------------------------------------- the door
 
@@ -252,6 +254,7 @@ class LocalController:
         if parent.children is None:
             parent.children = set()
         parent.children.add(action)
+        self._waiting.more()
         action.asyncio_task = asyncio.current_task()
         standing = attempt.standing
         if standing is not None:
@@ -266,6 +269,7 @@ class LocalController:
                 raise ActionAbortedError(f"{action.task} ({action.name}) was aborted: {action.abort_reason}") from None
             raise
         finally:
+            self._waiting.less()
             parent.children.discard(action)
             action.asyncio_task = None
             if standing is not None:
@@ -274,7 +278,8 @@ class LocalController:
     def _submit_placed(
         self, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str]
     ) -> Coroutine[Any, Any, Any]:
-        action.bounds = Bounds.of(plan.timeout, plan.name)
+        if plan.timeout is not None:
+            action.bounds = Bounds(plan.timeout, plan.name)
         places = action.run_state.places
         if places is None:
             return self._submit_cached(action, plan, inputs, custom_context, waited=False)

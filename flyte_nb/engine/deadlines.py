@@ -32,7 +32,7 @@ PAUSING = "pausing"
 class Bounds:
     """The bounds of one action that is called now.
 
-        bounds = Bounds.of(timeout, "env.train")
+        bounds = Bounds(timeout, "env.train")
         async with bounds.enforced():                 around every wait of the action's own: for a place, for the end
             outcome = await executor.execute(call)    of an attempt, for the next one; `call.moved` tells `moved`
 
@@ -56,11 +56,10 @@ class Bounds:
         self._stage_ends_at = _end(timeout.max_queued_time_seconds)
         self.error: TaskTimeoutError | None = None
 
-    @classmethod
-    def of(cls, timeout: Timeout, name: str) -> Bounds | None:
-        """The bounds of an action that is called now; None when nothing is bounded."""
-        bounded = timeout.max_runtime_seconds or timeout.max_queued_time_seconds or timeout.deadline_seconds
-        return cls(timeout, name) if bounded else None
+    @staticmethod
+    def are_set_by(timeout: Timeout) -> bool:
+        """Whether a timeout bounds anything."""
+        return bool(timeout.max_runtime_seconds or timeout.max_queued_time_seconds or timeout.deadline_seconds)
 
     def moved(self, phase: str) -> None:
         """The action enters a phase. All that comes before `running` is one wait, counted from its first phase on."""

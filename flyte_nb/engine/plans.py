@@ -16,6 +16,7 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.timeout import Timeout, timeout_from_request
 from flyte_nb.engine.code.digests import deep_digest, own_digest
 from flyte_nb.engine.code.run_code import recorded_task
+from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import interface_of, task_identity
 from flyte_nb.engine.isolation import decide, needs_of
@@ -49,7 +50,7 @@ class Plan:
         deep_digest: of its code and all tasks that it can reach.
         cache: None when results are neither looked up nor stored.
         cache_version: the version of the code under which results are cached; empty without a cache.
-        timeout: bounds on the time of an attempt and of the action.
+        timeout: bounds on the time of an attempt and of the action; None when there are none.
         place: cell and line of the declaration.
         isolation: where its attempts run.
         reason: why there, in words for people.
@@ -71,7 +72,7 @@ class Plan:
     cache_version: str
     retries: int
     backoff: Backoff | None
-    timeout: Timeout
+    timeout: Timeout | None
     place: str
     isolation: Isolation
     reason: str
@@ -105,6 +106,7 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
     isolation, reason = decide(template, run.options)
     interface = interface_of(inputs, outputs)
     retries = template.retries
+    timeout = timeout_from_request(template.timeout)
     cache = cache_from_request(template.cache)
     spec = _declare(run, template, declared, own, deep, inputs, outputs, isolation, reason)
     return Plan(
@@ -121,7 +123,7 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         cache_version=cache_version(template, cache, deep) if cache.is_enabled() else "",
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
-        timeout=timeout_from_request(template.timeout),
+        timeout=timeout if Bounds.are_set_by(timeout) else None,
         place=_place(declared),
         isolation=isolation,
         reason=reason,

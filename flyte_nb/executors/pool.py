@@ -14,6 +14,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 from flyte_nb.authoring.reuse import ReusePolicy
@@ -59,6 +60,9 @@ class Desk:
         self.working -= 1
         if not self.working and self.worker.devices is not None:
             self.worker.devices.pause()
+
+
+IS_AT_WORK = attrgetter("working")
 
 
 class PoolSeat:
@@ -291,13 +295,13 @@ class Pool:
         desk.calls -= 1
         if not desk.calls:
             desk.is_reserved = False
-            desk.idle_since = self._clock.time()
+            desk.idle_since = self._last_used = self._clock.time()
             if self._is_winding_down and not self._queue:
                 desk.worker.retire()
-        self._last_used = self._clock.time()
         self._let_return(desk)
         self._assign()
-        self._set_timer()
+        if not desk.calls:
+            self._set_timer()
 
     # ---------------------------------------------------------------- workers
 
@@ -307,6 +311,8 @@ class Pool:
             return
         if len(self._desks) + self._starting < self._most_workers:
             self._start_worker()
+        elif all(map(IS_AT_WORK, self._desks)):
+            return
         elif stale := self._stale_desk():
             stale.worker.retire()
             self._start_worker()

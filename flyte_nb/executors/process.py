@@ -89,7 +89,8 @@ class ProcessExecutor:
         self._built: WeakKeyDictionary[Placement, BuiltEnvironment] = WeakKeyDictionary()
         self._spawners: dict[str, Spawner] = {}
         self._pools: dict[PoolKey, Pool] = {}
-        self._keys: WeakKeyDictionary[Placement, PoolKey] = WeakKeyDictionary()
+        self._pool_of: WeakKeyDictionary[Placement, Pool] = WeakKeyDictionary()
+        """Where the calls of a placement go, once that is known."""
         self._workers: set[Worker] = set()
         """Those that take calls."""
         self._connected: WeakSet[Worker] = WeakSet()
@@ -98,6 +99,9 @@ class ProcessExecutor:
 
     def execute(self, call: Call) -> Coroutine[Any, Any, Outcome]:
         """Runs one call; see `flyte_nb.executors.base.Executor`."""
+        pool = self._pool_of.get(call.placement)
+        if pool is not None:
+            return pool.run(call)
         self.admission.check(call.placement.needs, call.name)
         if call.placement.isolation == "virtualenv":
             return self._execute_in_virtualenv(call)
@@ -130,6 +134,7 @@ class ProcessExecutor:
         """
         ended = [key for key in self._pools if environment in (None, key.environment)]
         pools = [self._pools.pop(key) for key in ended]
+        self._pool_of.clear()
         count = sum(len(pool.workers) for pool in pools)
         for pool in pools:
             pool.wind_down()
@@ -139,6 +144,7 @@ class ProcessExecutor:
         """Ends the pools that belonged to a run, now that it is over."""
         for key in [key for key in self._pools if key.scope == scope]:
             self._pools.pop(key).close()
+        self._pool_of.clear()
 
     def close(self) -> None:
         """Ends every process. Callable from any thread, also when the loop does not answer."""
@@ -200,9 +206,7 @@ class ProcessExecutor:
             lease.release()
 
     def _pool(self, placement: Placement, interpreter: str, variables: dict[str, str]) -> Pool:
-        key = self._keys.get(placement)
-        if key is None:
-            key = self._keys[placement] = PoolKey.of(placement, interpreter, variables)
+        key = PoolKey.of(placement, interpreter, variables)
         pool = self._pools.get(key)
         if pool is None:
             policy = placement.reuse
@@ -214,6 +218,7 @@ class ProcessExecutor:
                 return await self._start_pooled(key, placement, f"{key.environment} worker {next(numbers)}", gone)
 
             pool = self._pools[key] = Pool(policy, start, self.admission, placement.needs, clock)
+        self._pool_of[placement] = pool
         return pool
 
     async def _start_pooled(

@@ -249,6 +249,11 @@ class Worker(asyncio.BufferedProtocol):
     # ---------------------------------------------------------------- what the worker says
 
     def _serve(self, message: FromWorker) -> None:
+        if isinstance(message, Done) and (ended := self._calls.get(message.call)):
+            if message.stored:
+                ended.host.stored(message.stored)
+            ended.end(message)
+            return
         number = getattr(message, "call", None)
         running = self._calls.get(number) if number is not None else None
         if isinstance(message, Withdraw):
@@ -264,9 +269,7 @@ class Worker(asyncio.BufferedProtocol):
         stored = getattr(message, "stored", None)
         if stored:
             running.host.stored(stored)
-        if isinstance(message, Done):
-            running.end(message)
-        elif isinstance(message, Submit):
+        if isinstance(message, Submit):
             self._start(running, message.request, self._submit(running, message))
         elif isinstance(message, Printed):
             if running.printed is None:

@@ -25,7 +25,7 @@ LONG = timedelta(hours=1)
 
 
 def bounds_of(**bounds: timedelta | int) -> Bounds:
-    bounded = Bounds.of(Timeout(**bounds), "env.train")
+    bounded = Bounds(Timeout(**bounds), "env.train")
     assert bounded is not None
     return bounded
 
@@ -36,7 +36,7 @@ async def forever() -> None:
 
 @pytest.mark.parametrize("timeout", [Timeout(), Timeout(0, 0, 0), Timeout(timedelta(0))])
 def test_an_action_without_bounds_has_none(timeout: Timeout) -> None:
-    assert Bounds.of(timeout, "env.train") is None
+    assert not Bounds.are_set_by(timeout)
 
 
 async def test_code_that_runs_too_long_is_ended_and_its_bound_named() -> None:
