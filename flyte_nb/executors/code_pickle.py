@@ -6,7 +6,8 @@
 
 A function is rebuilt with the other process's namespace of that name as its globals, so all functions of a module
 (of the notebook: `__main__`) share one there, too. Both sides run the same minor version of Python: code objects
-cross as they are.
+cross as they are. Stored code refers to the functions at the end of this module by their names: those are a part of the
+store's format.
 """
 
 from __future__ import annotations

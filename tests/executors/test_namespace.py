@@ -17,8 +17,9 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.errors import ModuleLoadError
 from flyte_nb.executors.code_pickle import CodePickler, namespace_of, settings_of
 from flyte_nb.executors.frames import Code, Entry
+from flyte_nb.executors.stand_ins import PlainFunction, fill_stand_in, make_stand_in
 from flyte_nb.executors.worker import namespace as module_of_worker
-from flyte_nb.executors.worker.namespace import Namespace, PlainFunction, ShippedTask, fill_stand_in, make_stand_in
+from flyte_nb.executors.worker.namespace import Namespace, ShippedTask
 
 env = flyte.TaskEnvironment("demo")
 

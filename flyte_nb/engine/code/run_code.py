@@ -28,7 +28,8 @@ from flyte_nb.engine.secrets.masking import Masker
 from flyte_nb.engine.secrets.values import known_values
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.executors.frames import Code
-from flyte_nb.executors.worker.namespace import CLASSES, LoadedTask, Namespace, PlainFunction, ShippedTask
+from flyte_nb.executors.stand_ins import PlainFunction
+from flyte_nb.executors.worker.namespace import CLASSES, LoadedTask, Namespace, ShippedTask
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import TypeTransformerFailedError

@@ -34,7 +34,8 @@ from flyte_nb.engine.code.ownership import find_file, is_own_module
 from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.code_pickle import CodePickler, class_of, is_mirrored, namespace_of, settings_of
 from flyte_nb.executors.frames import Code, Entry
-from flyte_nb.executors.worker.namespace import CLASSES, PlainFunction, ShippedTask, fill_stand_in, make_stand_in, whole
+from flyte_nb.executors.stand_ins import PlainFunction, fill_stand_in, make_stand_in
+from flyte_nb.executors.worker.namespace import CLASSES, ShippedTask, whole
 from flyte_nb.types.base import TypeTransformerFailedError
 from flyte_nb.types.classes import id_of_class
 

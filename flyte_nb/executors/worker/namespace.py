@@ -37,10 +37,10 @@ from flyte_nb.executors.code_pickle import (
     is_mirrored,
     loads,
     settings_of,
-    surroundings,
     template_of,
 )
 from flyte_nb.executors.frames import Code, Entry, TaskReference
+from flyte_nb.executors.stand_ins import PlainFunction
 from flyte_nb.executors.worker.shipped_modules import ShippedModules
 from flyte_nb.types.classes import class_of_id
 from flyte_nb.types.signature import Signature, signature_of
@@ -337,29 +337,6 @@ class Reply(CodePickler):
 
     def code_of_trace(self, function: TraceFunction[..., Any]) -> str:
         return code_of_trace(function)
-
-
-class PlainFunction(msgspec.Struct, array_like=True, frozen=True):
-    """What is said of the function of a task that crosses without it."""
-
-    is_coroutine: bool
-    module: str
-    qualname: str
-    doc: str | None
-
-
-def make_stand_in(kind: type[TaskTemplate[Any, Any]]) -> TaskTemplate[Any, Any]:
-    """A task that crosses as a reference, still empty."""
-    return kind.__new__(kind)
-
-
-def fill_stand_in(task: TaskTemplate[Any, Any], state: tuple[str, dict[str, Any], bytes | None]) -> None:
-    """Gives it its settings, and a function that fetches the code when it is called."""
-    key, settings, plain = state
-    vars(task).update(settings, parent_env=None)
-    namespace = surroundings()
-    assert isinstance(namespace, Namespace)
-    namespace.stand_in(task, key, None if plain is None else msgspec.msgpack.decode(plain, type=PlainFunction))
 
 
 def code_of_trace(function: TraceFunction[..., Any]) -> str:
