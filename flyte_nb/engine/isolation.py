@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from typing import Any, get_args
 
 from flyte_nb.authoring.image import Image
@@ -116,8 +117,16 @@ async def placement_of(
         variables=process_variables(task.env_vars, options.env_vars, secrets),
         image=task.image if isolation == "virtualenv" and isinstance(task.image, Image) else None,
         scope=run if task.reusable is not None and task.reusable.scope == "run" else "",
+        folder=_present_folder(),
     )
     return placement, secrets
+
+
+def _present_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed: the kernel goes on, and so do its workers
+        return ""
 
 
 def _asks_for(task: TaskTemplate[Any, Any], options: RunOptions) -> list[str]:

@@ -25,6 +25,7 @@ __all__ = [
     "Code",
     "Displayed",
     "Done",
+    "Enter",
     "Entry",
     "Execute",
     "Facts",
@@ -140,6 +141,12 @@ class Ship(msgspec.Struct, array_like=True, tag="ship", frozen=True):
     code: Code
 
 
+class Enter(msgspec.Struct, array_like=True, tag="enter", frozen=True):
+    """Change the working folder, as the kernel has."""
+
+    folder: str
+
+
 class Execute(msgspec.Struct, array_like=True, tag="execute", frozen=True, gc=False):
     call: int
     code: str
@@ -245,7 +252,7 @@ class Reported(msgspec.Struct, array_like=True, tag="report", frozen=True):
     html: str
 
 
-ToWorker = Ship | Execute | Cancel | Answer | Retire
+ToWorker = Ship | Enter | Execute | Cancel | Answer | Retire
 FromWorker = Ready | Done | Submit | Withdraw | TraceBegan | TraceEnded | Fetch | Printed | Displayed | Reported
 
 encode = msgspec.msgpack.Encoder().encode

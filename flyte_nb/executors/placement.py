@@ -50,6 +50,7 @@ class Placement:
         variables: environment variables of the process, secrets among them.
         image: what the interpreter of a virtual environment is built from; None is Flyte's default image.
         scope: the run's name when the pool is the run's own, else empty.
+        folder: the working folder of its code; empty leaves it.
     """
 
     isolation: Isolation
@@ -60,6 +61,7 @@ class Placement:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     image: Image | None = None
     scope: str = ""
+    folder: str = ""
 
 
 IN_KERNEL = Placement("kernel", "nothing asks for a process")

@@ -8,7 +8,6 @@ placement.image    -> the same, with an interpreter built from the image
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
@@ -258,6 +257,7 @@ class ProcessExecutor:
             ended(worker)
 
         worker = Worker(process, name, needs.memory_bytes, self._watch, forget)
+        worker.folder = settings.folder
         self._workers.add(worker)
         self._connected.add(worker)
         if self._is_closed:  # while it was starting
@@ -273,20 +273,13 @@ class ProcessExecutor:
         return WorkerSettings(
             variables=variables,
             cpus=placement.needs.cpu,
-            folder=_present_folder(),
+            folder=placement.folder,
             path=list(sys.path),
             blobs=self._blobs,
             data_limit_bytes=data_limit_bytes(limit) if limit is not None else 0,
             logs=present_log_settings(),
             preload=[self._blobs[0].partition(":")[0], *(name for name in PRELOAD if name in sys.modules)],
         )
-
-
-def _present_folder() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:  # it was removed: the kernel goes on, and so do its workers
-        return ""
 
 
 def _nobody(worker: Worker) -> None:

@@ -17,7 +17,7 @@ VERSION = ""
 def make_task_context(facts: Facts, report: Report) -> TaskContext:
     """The context of an attempt, outside any group."""
     os.makedirs(facts.raw_data_path, exist_ok=True)
-    checkpoints = os.path.join(facts.raw_data_path, "checkpoints", facts.action)
+    checkpoints = os.path.join(facts.raw_data_path, "checkpoints", facts.run, facts.action)  # runs may share a folder
     identity = ActionID(name=facts.action, run_name=facts.run)
     return TaskContext(
         action=identity,

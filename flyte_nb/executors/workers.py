@@ -25,6 +25,7 @@ from flyte_nb.executors.frames import (
     Cancel,
     Displayed,
     Done,
+    Enter,
     Execute,
     Fetch,
     FrameReader,
@@ -121,6 +122,8 @@ class Worker(asyncio.BufferedProtocol):
         self._is_dismissed = False
         self.modules: dict[str, str] = {}
         """The user's own modules that code shipped to it imports, by digest."""
+        self.folder = ""
+        """The working folder that it was told last."""
         self.devices: Lease | None = None
         """What it holds of the machine's devices while it lives."""
         self._memory_bytes = memory_bytes
@@ -186,6 +189,9 @@ class Worker(asyncio.BufferedProtocol):
             self._shipped.add(call.code.digest)
             self.modules.update(call.code.modules)
             self._send(Ship(call.code))
+        if call.placement.folder != self.folder:
+            self.folder = call.placement.folder
+            self._send(Enter(self.folder))
         self._send(Execute(running.number, call.code.digest, call.payload, call.facts))
         try:
             await running.turn

@@ -54,6 +54,11 @@ async def pid_only() -> int:
     return os.getpid()
 
 
+@only.task
+async def folder_only() -> tuple[str, int]:
+    return os.getcwd(), os.getpid()
+
+
 @shared.task
 async def pid_shared() -> int:
     await asyncio.sleep(0.01)

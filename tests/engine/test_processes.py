@@ -56,6 +56,14 @@ def test_a_warm_worker_is_used_again() -> None:
     assert result(tasks.pid_only) == result(tasks.pid_only) != os.getpid()
 
 
+def test_a_warm_worker_goes_where_the_kernel_has_gone(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, pid = results(tasks.folder_only)
+    monkeypatch.chdir(folder)
+    assert (os.path.realpath(folder), pid) == results(tasks.folder_only)
+    monkeypatch.undo()
+    assert (here, pid) == results(tasks.folder_only)
+
+
 def test_an_action_says_where_it_ran() -> None:
     run = flyte.run(tasks.calls_async, "warm")
     here, there = run.outputs()

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from flyte_nb.executors.frames import (
     Cancel,
     Code,
     Done,
+    Enter,
     Execute,
     Fetch,
     Ready,
@@ -98,6 +100,9 @@ class Worker:
     def _receive(self, message: ToWorker) -> None:
         if isinstance(message, Execute):
             self._calls[message.call] = self._loop.create_task(self._run(message))
+        elif isinstance(message, Enter):
+            with suppress(FileNotFoundError):  # removed: the kernel, too, goes on
+                os.chdir(message.folder)
         elif isinstance(message, Ship):
             self._code[message.code.digest] = message.code
         elif isinstance(message, Cancel):
