@@ -56,8 +56,6 @@ RETIRE_SECONDS = 2.0
 """How long a retired process may take to leave."""
 EXIT_SECONDS = 0.5
 """How long to wait for the exit status of a process whose connection has ended."""
-NOTICED_SECONDS = 0.05
-"""Of a process that was at work just now its end is known."""
 TRACEBACK_SECONDS = 0.02
 """How long a process that uses too much memory has to write down where it was."""
 NATIVE_LINES = 500
@@ -381,7 +379,7 @@ class Worker(asyncio.BufferedProtocol):
 
     def _died_idle(self) -> bool:
         """Whether it has died while it had nothing to do, and the loop has not noticed yet."""
-        if self._calls or time.monotonic() - self._idle_since < NOTICED_SECONDS:
+        if self._calls:
             return False
         try:
             return not self.process.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -14,6 +14,7 @@ import pytest
 
 from flyte_nb.executors import threads as threads_module
 from flyte_nb.executors.threads import Aborted, Job, TaskThreads
+from tests.processes import until
 
 
 class Crowd:
@@ -111,7 +112,9 @@ async def test_a_thread_that_waited_goes_on_ahead_of_jobs_that_have_not_started(
 
 async def test_idle_threads_serve_again_and_end_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = TaskThreads(4)
-    first, second = [(await results(start(pool, threading.get_ident)))[0] for _ in range(2)]
+    first = (await results(start(pool, threading.get_ident)))[0]
+    await asyncio.to_thread(until, lambda: list(pool.jobs().values()) == [None])
+    second = (await results(start(pool, threading.get_ident)))[0]
     assert first == second
     monkeypatch.setattr(threads_module, "IDLE_SECONDS", 0.01)
     used = (await results(start(pool, threading.current_thread)))[0]
