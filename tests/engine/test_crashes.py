@@ -191,8 +191,9 @@ def kill_at_random(home: Path, seed: int, kills: int, ended: threading.Event) ->
         time.sleep(chance.uniform(0.0, 0.02))
         victims = [process.pid for process in processes_of(home)]
         if victims:
-            os.kill(chance.choice(victims), signal.SIGKILL)
-            kills -= 1
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(chance.choice(victims), signal.SIGKILL)
+                kills -= 1
 
 
 @pytest.mark.parametrize(
