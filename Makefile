@@ -12,7 +12,7 @@ FRONT_END_SOURCES := $(shell find labextension/src labextension/style labextensi
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart lab test check format bench conformance chaos fuzz wheel install front-end chromium clean
+.PHONY: help quickstart lab test check format bench screens conformance chaos fuzz wheel install front-end chromium clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,7 @@ lab: install ## Opens JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 test: install chromium ## All fast tests, the browser's and the front end's too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=15
 	npm --prefix labextension test
 
 check: install ## ruff, mypy, tsc and the architecture test
@@ -38,9 +38,20 @@ format: install ## Formats the code and sorts the imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install $(PEER)/.installed ## Measures the figures, peers in the same run
+bench: install chromium $(PEER)/.installed ## Measures the figures, peers in the same run
 	$(BIN)/python benchmarks/run.py --peer $(CURDIR)/$(PEER)/bin/python
 	$(BIN)/python benchmarks/workers.py --peer $(CURDIR)/$(PEER)/bin/python
+	$(BIN)/python benchmarks/cache.py --peer $(CURDIR)/$(PEER)/bin/python
+	$(BIN)/python benchmarks/recovery.py
+	$(BIN)/python benchmarks/store.py --rounds 2
+	$(BIN)/python benchmarks/values.py
+	$(BIN)/python benchmarks/checking.py
+	$(BIN)/python benchmarks/cells.py
+	$(BIN)/python benchmarks/explorer.py --seconds 3 --kernel-seconds 15
+
+screens: install chromium ## Keeps pictures of the explorer in screens/
+	mkdir -p screens
+	FLYTE_NB_PICTURES=$(CURDIR)/screens $(BIN)/python -m pytest -q tests/browser
 
 conformance: install ## Compares with the official SDK's answers: make conformance CORPUS=folder
 	$(BIN)/python scripts/conformance.py $(CORPUS)

@@ -2,7 +2,7 @@
 
 sharing    four kernels run 1,000 actions each, several times, while a fifth process queries without pause, on one
            store, and the same five processes each on a store of its own; rounds take turns, so that a busy machine
-           slows both
+           slows both; `cpu` is the processor time of the kernels
 turns      the same with two that query: how long each keeps the database from the other
 history    a summary over 1,000,000 actions, `%flyte runs` over 10,000 runs, and what it costs to prune half of them
 """
@@ -65,14 +65,15 @@ async def fan_out(count: int) -> int:
 def run_kernel() -> dict[str, Any]:
     """One kernel."""
     flyte.run(fan_out, AT_ONCE)
-    durations = []
+    durations, cpu_durations = [], []
     wait_for_start()
     for _ in range(RUNS):
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), time.process_time()
         flyte.run(fan_out, ACTIONS)
         durations.append(time.perf_counter() - begun)
+        cpu_durations.append(time.process_time() - cpu_begun)
         time.sleep(PAUSE_SECONDS)
-    return {"seconds": statistics.median(durations)}
+    return {"seconds": statistics.median(durations), "cpu_seconds": statistics.median(cpu_durations)}
 
 
 def ask_without_pause() -> dict[str, Any]:
@@ -139,17 +140,22 @@ def sharing(rounds: int) -> dict[str, Any]:
     together, apart, queries = [], [], []
     for _ in range(rounds):
         kernels, asked = run_together(askers=1, shared=True)
-        together += [kernel["seconds"] for kernel in kernels]
+        together += kernels
         queries += asked[0]["queries"]
         kernels, _ = run_together(askers=1, shared=False)
-        apart += [kernel["seconds"] for kernel in kernels]
+        apart += kernels
     return {
-        "kernel_seconds_one_store": round(statistics.median(together), 3),
-        "kernel_seconds_own_stores": round(statistics.median(apart), 3),
-        "ratio": round(statistics.median(together) / statistics.median(apart), 3),
+        **{f"kernel_{name}_one_store": round(median(together, name), 3) for name in ("seconds", "cpu_seconds")},
+        **{f"kernel_{name}_own_stores": round(median(apart, name), 3) for name in ("seconds", "cpu_seconds")},
+        "ratio": round(median(together, "seconds") / median(apart, "seconds"), 3),
+        "cpu_ratio": round(median(together, "cpu_seconds") / median(apart, "cpu_seconds"), 3),
         "queries": len(queries),
         "query_ms": spread(queries),
     }
+
+
+def median(kernels: list[dict[str, Any]], name: str) -> float:
+    return statistics.median(kernel[name] for kernel in kernels)
 
 
 def turns(rounds: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         TriggeredPartition,
         TriggerTime,
     )
+    from flyte_nb.checking.check import check
     from flyte_nb.logs import logger, system_logger
     from flyte_nb.remote.launch import run, with_runcontext
     from flyte_nb.remote.rerun import fork, rerun
@@ -123,6 +124,7 @@ __all__ = [
     "__version__",
     "build",
     "build_images",
+    "check",
     "connect",
     "ctx",
     "current_domain",
@@ -175,6 +177,7 @@ NAMES = {
     "flyte_nb.authoring.timeout": "Timeout TimeoutType",
     "flyte_nb.authoring.trace": "trace",
     "flyte_nb.authoring.trigger": "Cron FixedRate OnArtifact Trigger TriggerTime TriggeredArtifact TriggeredPartition",
+    "flyte_nb.checking.check": "check",
     "flyte_nb.logs": "logger system_logger",
     "flyte_nb.remote.launch": "run with_runcontext",
     "flyte_nb.remote.setup": (

@@ -27,8 +27,10 @@ LAYERS: list[list[set[str]]] = [
     [{"io", "report"}],
     [{"store"}, {"executors"}],
     [{"engine"}],
+    [{"checking"}],
     [{"remote"}],
-    [{"notebook"}, {"server"}, {"cli"}],
+    [{"notebook"}, {"cli"}],
+    [{"server"}],
 ]
 GROUPS = {
     room: (level, group) for level, layer in enumerate(LAYERS) for group, rooms in enumerate(layer) for room in rooms

@@ -69,6 +69,15 @@ class TraceFunction(Generic[P, R]):
         return inspect.signature(self.func)
 
     @functools.cached_property
+    def positional_names(self) -> tuple[str, ...] | None:
+        """The names of its parameters where all may be given by position, else None."""
+        parameters = self.signature.parameters.values()
+        by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        if any(parameter.kind not in by_position for parameter in parameters):
+            return None
+        return tuple(parameter.name for parameter in parameters)
+
+    @functools.cached_property
     def native_interface(self) -> NativeInterface:
         """What it takes and returns."""
         return NativeInterface.from_callable(self.func)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs, tree_of
+from flyte_nb.cli.checking import check
 from flyte_nb.cli.housekeeping import HOUSEKEEPING
 from flyte_nb.cli.repeating import fork, recover, rerun
 from flyte_nb.cli.taskfile import load_file
@@ -57,6 +58,7 @@ def run(isolation: Isolation | None, file: Path, task: str, inputs: Sequence[str
     sys.exit(0 if succeeded else 1)
 
 
+cli.add_command(check)
 cli.add_command(rerun)
 cli.add_command(recover)
 cli.add_command(fork)

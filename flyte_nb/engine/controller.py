@@ -42,7 +42,6 @@ from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.collecting import CallsWaiting
 from flyte_nb.engine.contexts import facts_of, task_context_of
 from flyte_nb.engine.deadlines import PAUSING, Bounds
-from flyte_nb.engine.history import Reusable
 from flyte_nb.engine.hosting import AttemptHost
 from flyte_nb.engine.identity import action_name, call_position
 from flyte_nb.engine.isolation import placement_of
@@ -177,7 +176,9 @@ class LocalController:
         """The root action of a run, from its start to its end."""
         action.asyncio_task = asyncio.current_task()
         history = run.history
-        if history is not None and self._recover(action, history.find_root(plan.deep_digest, action.inputs)):
+        recovered = history.find_root(plan.deep_digest, action.inputs) if history is not None else None
+        if recovered is not None and is_whole(recovered.outputs, self._blobs.renew, self._blobs):
+            run.end(action, "recovered", recovered.outputs, source=recovered.source)
             return
         await self._submit_placed(action, plan, inputs, run.options.custom_context)
 
@@ -213,17 +214,12 @@ class LocalController:
         if known is not None:
             return known, self._submit_replaying(attempt, known, plan, inputs, custom_context)
         action = Action(run, parent, "task", plan.name, plan.spec, group, name, position, payload, time.time_ns())
-        run.add(action, sequence, custom_context)
-        if run.history is not None and self._recover(action, run.history.find(name, plan.deep_digest)):
+        recovered = run.history.find(name, plan.deep_digest) if run.history is not None else None
+        if recovered is not None and is_whole(recovered.outputs, self._blobs.renew, self._blobs):
+            run.add_recovered(action, sequence, custom_context, recovered.outputs, recovered.source)
             return action, None
+        run.add(action, sequence, custom_context)
         return action, self._submit_nested(attempt, action, plan, inputs, custom_context)
-
-    def _recover(self, action: Action, known: Reusable | None) -> bool:
-        """Ends an action with what it came to in an earlier run; False when that is not known, or no longer whole."""
-        if known is None or not is_whole(known.outputs, self._blobs.renew, self._blobs):
-            return False
-        action.run_state.end(action, "recovered", known.outputs, source=known.source)
-        return True
 
     def _submit_replaying(
         self,

@@ -87,7 +87,7 @@ class Forecast:
         others: tasks of the notebook by full name, for those that its code does not name.
         payload: the inputs of the fork.
         history: what the fork may reuse.
-        actions: those of the recorded run, parents before their children.
+        actions: those of the recorded run and of what it took over, parents before their children.
         declared: its tasks.
         forced: names of actions that shall run again.
 

@@ -10,11 +10,12 @@ that itself recovered or forked another may have ended before it came to all tha
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.engine.secrets.masking import MASKED_NOTE
-from flyte_nb.store.rows import ActionRow, TaskRow
+from flyte_nb.store.rows import ActionRow, OutcomeRow, TaskRow
 from flyte_nb.types.trees import identity_of
 
 __all__ = ["FINISHED", "Finished", "History", "Reusable", "with_ancestors"]
@@ -24,7 +25,7 @@ FAULTY = frozenset({"failed", "timed_out"})
 """What ended so, ended later than any success that an earlier run knows of."""
 
 
-class Finished(NamedTuple):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """One finished action.
 
     Attributes:
@@ -39,7 +40,7 @@ class Finished(NamedTuple):
     outputs: bytes
 
 
-class Reusable(NamedTuple):
+class Reusable(msgspec.Struct, frozen=True, gc=False):
     """A result that need not be computed again.
 
     Attributes:
@@ -80,7 +81,7 @@ class History:
     def of(
         cls,
         run: str,
-        actions: Collection[ActionRow],
+        outcomes: Collection[OutcomeRow],
         tasks: Collection[TaskRow],
         is_same_code: bool,
         forced: Collection[str] = (),
@@ -89,7 +90,7 @@ class History:
         """The history that a store's rows tell.
 
         Args:
-            actions: of the run.
+            outcomes: of the run.
             tasks: its declarations.
             is_same_code: see the class.
             forced: names of actions that shall run again, and of those that contain them.
@@ -98,12 +99,12 @@ class History:
         deep_digests = {task.spec: task.deep_digest for task in tasks}
         rerun = set(forced)
         finished = {
-            action.name: Finished(action.kind, deep_digests.get(action.spec, ""), action.inputs, action.outputs)
-            for action in actions
-            if action.phase in FINISHED and action.outputs is not None and action.name not in rerun
-            if MASKED_NOTE not in action.note
+            one.name: Finished(one.kind, deep_digests.get(one.spec, ""), one.inputs, one.outputs)
+            for one in outcomes
+            if one.phase in FINISHED and one.outputs is not None
+            if one.name not in rerun and MASKED_NOTE not in one.note
         }
-        faulty = {action.name for action in actions if action.phase in FAULTY} | rerun
+        faulty = {outcome.name for outcome in outcomes if outcome.phase in FAULTY} | rerun
         return cls(run, finished, faulty, is_same_code, older)
 
     def find(self, name: str, deep_digest: str) -> Reusable | None:
@@ -131,7 +132,7 @@ class History:
         return len(self._finished)
 
 
-def with_ancestors(actions: Collection[ActionRow], names: Collection[str]) -> set[str]:
+def with_ancestors(actions: Collection[ActionRow | OutcomeRow], names: Collection[str]) -> set[str]:
     """The names, and those of all actions that contain them.
 
     Raises:

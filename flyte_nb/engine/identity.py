@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flyte_nb.engine.hashing import hash_struct
 
@@ -66,6 +67,7 @@ def task_identity(interface: bytes, own_digest: str) -> bytes:
     return hash_struct("code", interface, own_digest)
 
 
+@lru_cache
 def trace_identity(own_digest: str) -> bytes:
     """The same of a traced function."""
     return hash_struct("trace", own_digest)

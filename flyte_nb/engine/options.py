@@ -10,7 +10,10 @@ from typing import Any
 
 from flyte_nb.executors.placement import Isolation
 
-__all__ = ["RunOptions"]
+__all__ = ["MASKED_INPUTS", "RunOptions"]
+
+MASKED_INPUTS = "masked_inputs"
+"""Recorded option of a run: names of the root's inputs that hold a secret's value, which is masked in the record."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import interface_of, task_identity
 from flyte_nb.engine.isolation import decide, needs_of
+from flyte_nb.engine.links import addresses_of
 from flyte_nb.engine.secrets.values import known_values
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import place_of
@@ -33,7 +34,7 @@ from flyte_nb.types.signature import Signature, signature_of
 
 __all__ = ["Plan", "cache_version", "plan_for"]
 
-HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "parent_env_name", "policies"}
+HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "parent_env_name", "policies", "links"}
 """Fields that are not settings: shown elsewhere, or internal."""
 UNSET = ("", "0", "count=0", "behavior=disable")
 """Settings that say what holds without them."""
@@ -153,6 +154,8 @@ def _declare(
 ) -> int:
     """Records the declaration unless an equal one (as of many equal overrides) stands already; returns its number."""
     settings = _settings(template)
+    if template.links:
+        settings["links"] = addresses_of(template.links, run.name)
     key = hash_struct("spec", template.name, template.short_name, own, deep, msgspec.msgpack.encode(settings))
     spec = run.specs.get(key)
     if spec is not None:

@@ -21,9 +21,10 @@ from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.controller import ELSEWHERE
 from flyte_nb.engine.history import History
 from flyte_nb.engine.identity import ROOT, new_run_name, root_position
-from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.options import MASKED_INPUTS, RunOptions
 from flyte_nb.engine.places import Places
 from flyte_nb.engine.plans import Plan, plan_for
+from flyte_nb.engine.recorder import ListSink
 from flyte_nb.engine.session import Session
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
@@ -33,6 +34,7 @@ from flyte_nb.executors.worker import namespace
 from flyte_nb.store.errors import JournalWriteError
 from flyte_nb.store.events import ErrorRecord, RunLabelled, RunStarted
 from flyte_nb.types.signature import signature_of
+from flyte_nb.types.trees import pack, unpack
 
 __all__ = [
     "PreparedRun",
@@ -113,31 +115,13 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
     Raises:
         flyte_nb.store.errors.JournalWriteError: nothing can be recorded, so nothing is started.
     """
-    run, options = prepared.run, prepared.run.options
+    run = prepared.run
     run.code = session.code.keep(prepared.task)
-    run.sink.record(
-        RunStarted(
-            run.name,
-            run.started_ns,
-            run.task,
-            dict(run.labels),
-            dict(options.annotations),
-            run.notebook,
-            run.cell,
-            run.parent_run,
-            dict(options.recorded),
-            run.environment,
-            run.code,
-        )
-    )
     try:
-        plan = plan_for(run, prepared.task)
+        plan, root = _record_beginning(session, prepared)
     except Exception as error:  # a user's cache policy raises anything; raised again, once the run has ended
         run.close("failed", describe_error(error))
         raise
-    position = root_position(plan.name)
-    root = Action(run, None, "task", plan.name, plan.spec, None, ROOT, position, prepared.payload, run.started_ns)
-    run.add(root, 0, options.custom_context)
     try:
         run.sink.flush()
     except JournalWriteError as unwritable:  # what could not be written waits for room: it must not say "running" then
@@ -150,6 +134,46 @@ def start_run(session: Session, prepared: PreparedRun) -> RunState:
     run.phase = "running"
     session.engine.start(_drive(session, run, root, plan, prepared.inputs))
     return run
+
+
+def _record_beginning(session: Session, prepared: PreparedRun) -> tuple[Plan, Action]:
+    """Records the run together with its root and what that is given: whoever finds the run can recover it."""
+    run, options = prepared.run, prepared.run.options
+    recorded = dict(options.recorded)
+    if run.masker.active and (masked := _masked_inputs(prepared)):
+        recorded[MASKED_INPUTS] = masked
+    beginning = run.sink = ListSink()
+    beginning.record(
+        RunStarted(
+            run.name,
+            run.started_ns,
+            run.task,
+            dict(run.labels),
+            dict(options.annotations),
+            run.notebook,
+            run.cell,
+            run.parent_run,
+            recorded,
+            run.environment,
+            run.code,
+        )
+    )
+    try:
+        plan = plan_for(run, prepared.task)
+        position = root_position(plan.name)
+        root = Action(run, None, "task", plan.name, plan.spec, None, ROOT, position, prepared.payload, run.started_ns)
+        run.add(root, 0, options.custom_context)
+    finally:
+        run.sink = session.sink
+        run.sink.record_together(beginning.events)
+    return plan, root
+
+
+def _masked_inputs(prepared: PreparedRun) -> list[str]:
+    """Names of the inputs of which the record holds less than the run is given."""
+    names = signature_of(prepared.task).input_names
+    trees = unpack(prepared.payload)
+    return [name for name, tree in zip(names, trees, strict=True) if prepared.run.masker.is_masked(pack([tree]))]
 
 
 def run_to_end(session: Session, prepared: PreparedRun) -> None:

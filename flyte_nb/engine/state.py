@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
 from flyte_nb.engine.secrets.masking import Masker
@@ -29,6 +30,7 @@ from flyte_nb.store.rows import AttemptRow
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flyte_nb.authoring.trace import TraceFunction
     from flyte_nb.engine.history import History
     from flyte_nb.engine.options import RunOptions
     from flyte_nb.engine.places import Places
@@ -81,6 +83,8 @@ class RunState:
         self.places: Places | None = None
         self.history: History | None = None
         """What it may reuse of an earlier run."""
+        self.trace_codes: WeakKeyDictionary[TraceFunction[Any, Any], str] = WeakKeyDictionary()
+        """The digests of its traced functions: taken once a run, as those of its tasks."""
         self.masker = Masker()
         """Takes the values of secrets out of what is shown; the session's, once the run belongs to one."""
         self.cancelled_by = ""
@@ -104,7 +108,7 @@ class RunState:
             action.index = len(self.order)
             self.order.append(action)
             counts = self.counts
-            counts["queued"] = counts.get("queued", 0) + 1
+            counts[action.phase] = counts.get(action.phase, 0) + 1
             self.changed.add(action)
         self.sink.record(
             ActionStarted(
@@ -123,6 +127,24 @@ class RunState:
                 dict(custom_context) if custom_context else None,
             )
         )
+
+    def add_recovered(
+        self, action: Action, sequence: int, custom_context: Mapping[str, str], outputs: bytes, source: str
+    ) -> None:
+        """Enters a new action that ended in an earlier run; until this one is flushed, the record of that run stands.
+
+        Args:
+            outputs: as recorded there.
+            source: RUN/ACTION where that was.
+        """
+        action.phase = "recovered"
+        action.ended_ns = action.queued_ns
+        action.outputs = outputs
+        action.source = source
+        if self.masker.active:
+            action.mask(outputs)
+        self.add(action, sequence, custom_context)
+        self._record_end(action)
 
     def start(self, action: Action, started_ns: int, where: str, announce: bool) -> None:
         """The attempt's code runs from now on.
@@ -158,7 +180,8 @@ class RunState:
         error: ErrorRecord | None = None,
         source: str = "",
     ) -> int:
-        """The action is over; when this returns, its result is on a record that survives the end of this process.
+        """The action is over; when this returns, its result is on a record that survives the end of this process, but
+        for a step that succeeded: whoever ends it waits for the disk.
 
         Returns:
             The position of the record, 0 when the action or the run had ended before.
@@ -177,25 +200,29 @@ class RunState:
             self.set_phase(action, phase)
             if error is not None and phase != "aborted" and self.first_failure is None:
                 self.first_failure = action
-            position = self.sink.record(
-                ActionEnded(
-                    self.name,
-                    action.name,
-                    action.attempt,
-                    phase,
-                    action.started_ns or now,
-                    now,
-                    payload,
-                    error,
-                    source,
-                    action.note,
-                    action.where,
-                    action.initializing_ns,
-                )
-            )
-            if phase != "recovered":  # else the record of the run that it was recovered from stands
+            position = self._record_end(action)
+            # Of what is recovered an earlier record stands; a step waits for the disk before anybody hears of it.
+            if phase != "recovered" and (action.kind != "trace" or phase != "succeeded"):
                 self.sink.flush()
             return position
+
+    def _record_end(self, action: Action) -> int:
+        return self.sink.record(
+            ActionEnded(
+                self.name,
+                action.name,
+                action.attempt,
+                action.phase,
+                action.started_ns or action.ended_ns or action.queued_ns,
+                action.ended_ns or action.queued_ns,
+                action.outputs,
+                action.error,
+                action.source,
+                action.note,
+                action.where,
+                action.initializing_ns,
+            )
+        )
 
     def abort(self, action: Action) -> None:
         """The action was cancelled, alone or with its run."""

@@ -17,6 +17,7 @@ from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.code.digests import own_digest
 from flyte_nb.engine.history import FINISHED
 from flyte_nb.engine.identity import action_name, call_position, trace_identity
+from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import Blobs
@@ -70,11 +71,19 @@ def begin_trace(
     names = [(key, type(value).__name__) for key, value in named.items()]
     payload = encode_values(named.values(), values)
     context = scope.custom_context
-    code = own_digest(function)
+    code = _code_of(function, scope.attempt.action.run_state)
     action, replayed = begin_step(
         scope.attempt, function.name, code, names, payload, scope.group, context, scope.attempt.replays, values
     )
     return RecordedStep(scope.derive(trace=function.name), action, replayed, values)
+
+
+def _code_of(function: TraceFunction[Any, Any], run: RunState) -> str:
+    """The own digest of a traced function as it was when the run first called it."""
+    code = run.trace_codes.get(function)
+    if code is None:
+        code = run.trace_codes[function] = own_digest(function)
+    return code
 
 
 def begin_step(
@@ -125,10 +134,10 @@ def begin_step(
         return known, None
     action = Action(run, parent, "trace", function, -1, group, name, position, payload, now)
     action.trace_inputs = list(names)
-    run.add(action, sequence, custom_context)
     recorded = run.history.find_trace(name) if run.history is not None and replays else None
     if recorded is not None and is_whole(recorded.outputs, values.renew, values):
-        run.end(action, "recovered", recorded.outputs, source=recorded.source)
+        run.add_recovered(action, sequence, custom_context, recorded.outputs, recorded.source)
         return action, recorded.outputs
+    run.add(action, sequence, custom_context)
     run.start(action, now, parent.where, announce=False)
     return action, None

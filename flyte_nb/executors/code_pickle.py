@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
-from flyte_nb.types.classes import ValuePickler, fill_class
+from flyte_nb.types.classes import PYTHON, ValuePickler, check_python, fill_class
 
 __all__ = [
     "CodePickler",
@@ -121,7 +121,7 @@ class CodePickler(ValuePickler, ABC):
         if kind is FunctionType:
             return self._function(obj)
         if kind is CodeType:
-            return marshal.loads, (code_bytes(obj),)
+            return _marshalled_code, (PYTHON, code_bytes(obj))
         if kind is CellType:
             return CellType, ()  # its content comes with the function that it belongs to
         if issubclass(kind, type):
@@ -262,6 +262,11 @@ def _default_of(variable: ContextVar[Any]) -> tuple[Any, ...]:
 
 
 # ---------------------------------------------------------------- what pickles call
+
+
+def _marshalled_code(python: str, marshalled: bytes) -> Any:
+    check_python(python)
+    return marshal.loads(marshalled)
 
 
 def _make_function(code: CodeType, namespace: str, cells: tuple[CellType, ...]) -> FunctionType:

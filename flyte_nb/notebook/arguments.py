@@ -81,6 +81,7 @@ class Command:
         examples: lines that show it.
         raw: it reads the rest of the line itself.
         usage: how it is written, where the arguments do not say it.
+        magic: the magic that it belongs to.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Command:
     examples: Sequence[str] = ()
     raw: bool = False
     usage: str = ""
+    magic: str = "%flyte"
     options: dict[str, Argument] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +103,7 @@ class Command:
 
     def usage_line(self) -> str:
         """`%flyte logs RUN [ACTION] [--limit N]`"""
-        return " ".join(["%flyte", self.name, self.usage or " ".join(a.usage for a in self.arguments)]).rstrip()
+        return " ".join([self.magic, self.name, self.usage or " ".join(a.usage for a in self.arguments)]).rstrip()
 
     def help(self) -> str:
         """The help text, made of the declarations."""
@@ -149,7 +151,7 @@ class Command:
         name = word.text.partition("=")[0]
         if name not in self.options:
             raise CommandError(
-                f"%flyte {self.name} has no option {name}.{did_you_mean(name, self.options)} {self.usage_line()}"
+                f"{self.magic} {self.name} has no option {name}.{did_you_mean(name, self.options)} {self.usage_line()}"
             )
         return self.options[name]
 

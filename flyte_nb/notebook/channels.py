@@ -1,6 +1,6 @@
 """Between the pages that show a run and the run: what they ask, and what they are told (docs/explorer.md).
 
-    page --hello, detail, abort--> Channel.receive     on the main thread, or on a subshell's while a cell blocks
+    page --hello, detail, ...--> Channel.receive       on the main thread, or on a subshell's while a cell blocks
     page <--snapshot, delta, detail-- Channel.send     from any thread
 
 A page may ask the same twice, or never: the first it is told is a snapshot, deltas build on that.
@@ -8,7 +8,6 @@ A page may ask the same twice, or never: the first it is told is a snapshot, del
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +16,10 @@ from flyte_nb.engine.action import TERMINAL
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.details import RunReader
 from flyte_nb.notebook.document import Document, LiveDocument, sendable
+from flyte_nb.notebook.flows import flow_rows
 from flyte_nb.remote.source import source
 
-__all__ = ["COMM_TARGET", "Channel", "Channels", "Port"]
+__all__ = ["COMM_TARGET", "Channel", "Channels", "Port", "Responder"]
 
 COMM_TARGET = "flyte_nb.run"
 WHOLE_BYTES = 20_000_000
@@ -27,8 +27,8 @@ WHOLE_BYTES = 20_000_000
 
 Port = Callable[[Document], None]
 """Sends a message to one page."""
-
-logger = logging.getLogger("flyte")
+Responder = Callable[[str, Document, Port], None]
+"""Takes what a page asks to be done about a run; answers through the port, on whatever thread, or never."""
 
 
 class Channel:
@@ -36,14 +36,16 @@ class Channel:
 
     Args:
         run: name of the run, in memory or in the store.
+        responder: takes what is neither a greeting nor a question.
 
     Raises:
         KeyError: there is no such run.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, responder: Responder) -> None:
         source.run(run)
         self.run = run
+        self._responder = responder
         self._live: LiveDocument | None = None
         """What the pages have been told; None before a snapshot, and when the run is over."""
         self._ports: list[Port] = []
@@ -74,14 +76,16 @@ class Channel:
                 self._ports.remove(port)
 
     def receive(self, message: Document) -> None:
-        """Does what a page asks; what it does not know it ignores."""
+        """Answers a page, or hands on what it asks to be done; returns at once."""
         kind = message.get("kind")
         if kind == "hello":
             self._send_snapshot()
         elif kind == "detail":
             self._send_detail(str(message.get("action", "")))
-        elif kind == "abort":
-            self._abort()
+        elif kind == "graph":  # looks at every value of the run: other questions need not wait for that
+            threading.Thread(target=self._send_graph, name="flyte-nb-graph", daemon=True).start()
+        else:
+            self._responder(self.run, message, self._send)
 
     def push(self, run: RunState) -> None:
         """Tells the pages what changed in the run since the last time."""
@@ -118,17 +122,25 @@ class Channel:
         self._selected = action
         self._send({"kind": "detail", "detail": detail})
 
-    def _abort(self) -> None:
+    def _send_graph(self) -> None:
         try:
-            source.abort(self.run, "stopped in the explorer")
-        except (ValueError, TimeoutError) as error:
-            logger.warning("%s", error)
+            reader = RunReader(self.run)
+            is_live = reader.row.phase not in TERMINAL
+            flows = reader.flows()
+        except KeyError:  # the store was cleared meanwhile
+            return
+        self._send({"kind": "graph", "flows": flow_rows(flows), "live": is_live})
 
 
 class Channels:
-    """The channels of this kernel, by run, and the comms that pages open or are offered."""
+    """The channels of this kernel, by run, and the comms that pages open or are offered.
+
+    Attributes:
+        responder: takes what pages ask to be done; until one is set, nothing is.
+    """
 
     def __init__(self) -> None:
+        self.responder: Responder = ignore
         self._channels: dict[str, Channel] = {}
         self._lock = threading.Lock()
 
@@ -141,7 +153,7 @@ class Channels:
         with self._lock:
             channel = self._channels.get(run)
             if channel is None:
-                channel = self._channels[run] = Channel(run)
+                channel = self._channels[run] = Channel(run, self._respond)
             return channel
 
     def known(self, run: str) -> Channel | None:
@@ -175,3 +187,10 @@ class Channels:
         channel.add(port)
         opened.on_msg(lambda message: channel.receive(message["content"]["data"]))
         opened.on_close(lambda _: channel.remove(port))
+
+    def _respond(self, run: str, message: Document, port: Port) -> None:
+        self.responder(run, message, port)
+
+
+def ignore(run: str, message: Document, port: Port) -> None:
+    """Does nothing of what a page asks."""

@@ -9,11 +9,18 @@ from typing import Any
 from flyte_nb.notebook import origin
 from flyte_nb.notebook.arguments import Argument, Command
 from flyte_nb.notebook.cache import CACHE
+from flyte_nb.notebook.cell_commands import CELL_COMMANDS, execute_cell
+from flyte_nb.notebook.checking import CHECK
+from flyte_nb.notebook.comparison import Comparison
 from flyte_nb.notebook.config import CONFIG
+from flyte_nb.notebook.explaining import EXPLAIN
+from flyte_nb.notebook.form_commands import ENV, LAUNCH
 from flyte_nb.notebook.housekeeping import ABORT, EXPORT, IMPORT, PRUNE
 from flyte_nb.notebook.images import IMAGES
 from flyte_nb.notebook.launching import run_line
+from flyte_nb.notebook.mapping import MAP
 from flyte_nb.notebook.repeating import FORK, RECOVER, RERUN
+from flyte_nb.notebook.waiting import WAIT
 from flyte_nb.notebook.words import split_words
 from flyte_nb.notebook.workers import WORKERS
 from flyte_nb.remote.errors import CommandError
@@ -34,13 +41,13 @@ RUN_COLUMNS = ("run", "task", "phase", "started_at", "seconds", "actions", "erro
 LOG_ENTRIES = 1_000
 
 
-def execute(namespace: Mapping[str, Any], line: str, cell: str | None = None) -> Any:
+def execute(namespace: dict[str, Any], line: str, cell: str | None = None) -> Any:
     """Carries out `%flyte LINE`, or `%%flyte LINE` with the text of the cell below it.
 
     Args:
         namespace: the user's names.
         line: subcommand and the rest.
-        cell: text of the cell, for `sql`.
+        cell: text of the cell, for `sql` and what makes tasks of cells.
 
     Raises:
         CommandError: it cannot be understood or done; one clear message.
@@ -49,6 +56,10 @@ def execute(namespace: Mapping[str, Any], line: str, cell: str | None = None) ->
     name, _, rest = line.strip().partition(" ")
     if name in ("", "-h", "--help"):
         return show_help()
+    if cell is not None and name in CELL_COMMANDS:
+        if rest.strip() in ("-h", "--help"):
+            return show_help(name)
+        return execute_cell(CELL_COMMANDS[name], namespace, rest, cell)
     command = COMMANDS.get(name)
     if command is None:
         known = did_you_mean(name, COMMANDS)
@@ -105,6 +116,10 @@ def show_run(run: str) -> Run:
     return find_run(run)
 
 
+def compare_runs(run: str, other: str) -> Comparison:
+    return Comparison(find_run(run).name, find_run(other).name)
+
+
 def show_logs(run: str, action: str | None, limit: int) -> Logs:
     found = find_run(run)
     try:
@@ -145,9 +160,13 @@ def show_help(subcommand: str | None = None) -> None:
         print("%flyte SUBCOMMAND ...\n")
         for command in COMMANDS.values():
             print(f"  {command.name.ljust(width)}  {command.summary}")
+        print("\n%%flyte SUBCOMMAND ... over a cell\n")
+        for command in CELL_COMMANDS.values():
+            print(f"  {command.name.ljust(width)}  {command.summary}")
         print("\nMore with %flyte help SUBCOMMAND.")
-    elif subcommand in COMMANDS:
-        print(COMMANDS[subcommand].help())
+    elif subcommand in COMMANDS or subcommand in CELL_COMMANDS:
+        of_that_name = [commands[subcommand] for commands in (COMMANDS, CELL_COMMANDS) if subcommand in commands]
+        print("\n\n".join(command.help() for command in of_that_name))
     else:
         raise CommandError(f"%flyte has no subcommand {subcommand!r}.{did_you_mean(subcommand, COMMANDS)}")
 
@@ -162,16 +181,23 @@ COMMANDS = {
             "Runs a task and returns the Run; inputs are checked against the task's signature.",
             run_line,
             raw=True,
-            usage="[--isolation WHERE] TASK [--name value ...] [name=expression ...] [--label KEY=VALUE ...]",
+            usage="[-b] [--isolation WHERE] TASK [--name value ...] [name=expression ...] [--label KEY=VALUE ...]",
             arguments=(
                 Argument("TASK", "a task: its name here, or its full name", kind="task"),
                 Argument("--name", "an input as text: 3, 2026-01-31, [1, 2] (JSON)", many=True),
                 Argument("name=expression", "an input as a Python expression over the notebook's names", many=True),
                 Argument("--label", "a label of the run", kind="label", many=True),
                 Argument("--isolation", "where its tasks run: kernel, process or virtualenv", kind="isolation"),
+                Argument("--background", "in front of the task: returns at once; also -b", kind="flag"),
             ),
             examples=("%flyte run fit --depth 3", "r = %flyte run fit frame=df --label team=risk"),
         ),
+        CHECK,
+        MAP,
+        WAIT,
+        LAUNCH,
+        ENV,
+        EXPLAIN,
         Command(
             "runs",
             "Lists runs, newest first, as a table.",
@@ -190,6 +216,22 @@ COMMANDS = {
         FORK,
         ABORT,
         Command("show", "Draws a run.", show_run, (RUN,), examples=("%flyte show last",)),
+        Command(
+            "compare",
+            "Draws two runs side by side: what differs in inputs, durations and outcomes.",
+            compare_runs,
+            (
+                RUN,
+                Argument(
+                    "OTHER",
+                    "the run to compare with it; the last unless told",
+                    kind="run",
+                    required=False,
+                    default="last",
+                ),
+            ),
+            examples=("%flyte compare r7k2m9 last", "%flyte compare r7k2m9 r8p3n1"),
+        ),
         Command(
             "logs",
             "Shows what a run's tasks printed.",

@@ -11,8 +11,11 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from flyte_nb.engine.isolation import ISOLATIONS
 from flyte_nb.engine.session import current_session
 from flyte_nb.notebook.arguments import Argument, Command
+from flyte_nb.notebook.cell_commands import CELL_COMMANDS
+from flyte_nb.notebook.cells import is_value
 from flyte_nb.notebook.commands import COMMANDS
 from flyte_nb.notebook.config import SETTINGS
+from flyte_nb.notebook.environments import declared_in
 from flyte_nb.notebook.repeating import FORK, RECOVER, RERUN
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.plain import PHASES
@@ -21,7 +24,7 @@ from flyte_nb.remote.source import source
 
 __all__ = ["complete_line", "make_matcher"]
 
-LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%flyte\s+(?P<rest>.*)$")
+LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(?P<cell>%?)flyte\s+(?P<rest>.*)$")
 RUNS_OFFERED = 50
 
 
@@ -39,7 +42,8 @@ def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
         if found is None:
             return {"completions": [], "suppress": False}
         fragment = re.split(r"\s", line)[-1]
-        completions = [SimpleCompletion(text, type="flyte") for text in complete_line(namespace(), found["rest"])]
+        words = complete_line(namespace(), found["rest"], over_cell=bool(found["cell"]))
+        completions = [SimpleCompletion(text, type="flyte") for text in words]
         return {
             "completions": completions,
             "matched_fragment": fragment,
@@ -50,21 +54,27 @@ def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
     return flyte_matcher
 
 
-def complete_line(namespace: Mapping[str, Any], rest: str) -> list[str]:
+def complete_line(namespace: Mapping[str, Any], rest: str, over_cell: bool = False) -> list[str]:
     """What may stand where the line ends.
 
     Args:
         namespace: the user's names.
         rest: the line behind `%flyte `, up to the cursor.
+        over_cell: it is a `%%flyte` line.
     """
     *before, fragment = re.split(r"\s+", rest.lstrip())
+    if over_cell and not before:
+        return matching(fragment, [*CELL_COMMANDS, "sql"])
+    if over_cell and before[0] in CELL_COMMANDS:
+        return matching(fragment, words_of(namespace, CELL_COMMANDS[before[0]], before[1:]))
     if not before:
         return matching(fragment, COMMANDS)
     command = COMMANDS.get(before[0])
     if command is None:
         return []
-    if command.name == "run":
-        return matching(fragment, words_of_run(namespace, before[1:]))
+    if command.name in ("run", "map"):
+        words = words_of_run(namespace, [word for word in before[1:] if word not in ("-b", "--background")])
+        return matching(fragment, [*words, *(["--concurrency"] if command.name == "map" else [])])
     if command in (RERUN, RECOVER, FORK):
         return matching(fragment, words_of_repeat(namespace, command, before[1:]))
     return matching(fragment, words_of(namespace, command, before[1:]))
@@ -132,6 +142,14 @@ def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str
         return [action.name for action in find_run(before[0]).actions()] if before else []
     if argument.kind == "task":
         return tasks_in(namespace)
+    if argument.kind == "environment":
+        return declared_in(namespace)
+    if argument.kind == "isolation":
+        return ISOLATIONS
+    if argument.kind == "caching":
+        return ("auto", "override", "disable")
+    if argument.kind == "variables":
+        return [name for name, value in namespace.items() if is_value(value) and not name.startswith("_")]
     if argument.kind == "cache":
         return ["explain", "clear"]
     if argument.kind == "cached":

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
-from flyte_nb.engine.action import Action
+from flyte_nb.engine.action import TERMINAL, Action
+from flyte_nb.engine.links import links_of_action
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.document import LIMIT_BYTES, AnyAction, Document, run_document
+from flyte_nb.notebook.flows import Flow, find_flows
 from flyte_nb.remote.plain import InputNames, error_line
-from flyte_nb.remote.source import source
+from flyte_nb.remote.source import LocalSource, source
 from flyte_nb.store.rows import AttemptRow, LogRow, RunRow, TaskRow
 from flyte_nb.types.base import BLOB, Preview
 from flyte_nb.types.previews import preview_of_tree
@@ -30,6 +32,8 @@ LOG_LINES = 200
 SAVED_LOG_ENTRIES = 2_000
 """Entries of a run's log that are read for the details saved with it."""
 SAVED_LOG_LINES = 40
+SAVED_FLOW_ACTIONS = 2_000
+"""Of a run with more actions the flows are found when a page asks: that is not to delay the end of a cell."""
 SAVED_REPORT_CHARS = 40_000
 SAVED_DISPLAY_CHARS = 20_000
 
@@ -39,29 +43,31 @@ class RunReader:
 
     Args:
         name: name of the run.
+        found_in: where it is read; the source of this process, unless another store is meant.
 
     Raises:
         KeyError: there is no such run; the message names near ones.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, found_in: LocalSource = source) -> None:
         self.name = name
-        self.live: RunState | None = source.live(name)
-        source.run(name)
+        self._source = found_in
+        self.live: RunState | None = found_in.live(name)
+        found_in.run(name)
 
     @property
     def row(self) -> RunRow:
-        return source.run(self.name)
+        return self._source.run(self.name)
 
     @cached_property
     def actions(self) -> Sequence[AnyAction]:
         """Its actions, parents before their children, as they stood when first asked."""
-        return source.actions(self.name)
+        return self._source.actions(self.name)
 
     @cached_property
     def tasks(self) -> dict[int, TaskRow]:
         """Its tasks as they stood in it, by the number of their declaration."""
-        return {task.spec: task for task in source.tasks(self.name)}
+        return {task.spec: task for task in self._source.tasks(self.name)}
 
     @property
     def names(self) -> InputNames:
@@ -76,7 +82,28 @@ class RunReader:
         """
         note = self.live.note if self.live is not None else ""
         saved = self._saved_detail if details else None
-        return run_document(self.row, self.actions, self.names, note=note, details=saved, limit_bytes=limit_bytes)
+        return run_document(
+            self.row,
+            self.actions,
+            self.names,
+            note=note,
+            details=saved,
+            limit_bytes=limit_bytes,
+            earlier=self._source.earlier_attempts(self.name) if self._is_retried else None,
+            flows=self.flows() if details and self._is_worth_flows else None,
+        )
+
+    def flows(self) -> list[Flow]:
+        """Which outputs became which inputs, among the actions that have been called by now."""
+        return find_flows(self.actions, self.tasks)
+
+    @property
+    def _is_worth_flows(self) -> bool:
+        return self.row.phase in TERMINAL and len(self.actions) <= SAVED_FLOW_ACTIONS
+
+    @property
+    def _is_retried(self) -> bool:
+        return any(action.attempt > 1 for action in self.actions)
 
     def detail(self, action: str) -> Document:
         """The Detail of an action (docs/explorer.md).
@@ -87,9 +114,9 @@ class RunReader:
         Raises:
             KeyError: the run has no such action.
         """
-        found = source.action(self.name, action)
+        found = self._source.action(self.name, action)
         logs, omitted = self._last_lines(found)
-        return self._detail(found, self._attempts(found), logs, omitted, source.report(self.name, found.name))
+        return self._detail(found, self._attempts(found), logs, omitted, self._source.report(self.name, found.name))
 
     def _saved_detail(self, action: AnyAction) -> Document:
         """The same, smaller, and read without a query of its own for most actions."""
@@ -102,7 +129,7 @@ class RunReader:
         task = self.tasks.get(action.spec)
         if not isinstance(action, Action) and (task is None or not task.settings.get("report")):
             return None
-        report = source.report(self.name, action.name)
+        report = self._source.report(self.name, action.name)
         return report if report is None or len(report) <= SAVED_REPORT_CHARS else None
 
     def _detail(
@@ -133,13 +160,14 @@ class RunReader:
             "logs": logs,
             "logs_omitted": logs_omitted,
             "report": report,
+            "links": links_of(task, action) if task is not None else [],
             "code": code_of(task) if task is not None else None,
             "snippet": f'flyte_nb.remote.Run.get("{self.name}")["{action.name}"].outputs()',
         }
 
     def _attempts(self, action: AnyAction) -> Sequence[AttemptRow]:
         if action.attempt > 1:
-            return source.attempts(self.name, action.name)
+            return self._source.attempts(self.name, action.name)
         started = action.started_ns if action.started_ns is not None else action.queued_ns
         return [AttemptRow(1, action.phase, started, action.ended_ns, action.error)]
 
@@ -158,7 +186,7 @@ class RunReader:
         if isinstance(action, Action):
             lines = [[at_ns // 1_000_000, stream, text] for at_ns, stream, text in list(action.tail or ())]
             return lines, max(0, action.line_count - len(lines))
-        return last_of(source.logs(self.name, action.name))
+        return last_of(self._source.logs(self.name, action.name))
 
     def _stored_lines(self, action: str) -> tuple[list[list[Any]], int]:
         return last_of(self._stored_logs.get(action, []))
@@ -167,7 +195,7 @@ class RunReader:
     def _stored_logs(self) -> dict[str, list[LogRow]]:
         """The last entries of the whole run's log, by action."""
         logs: defaultdict[str, list[LogRow]] = defaultdict(list)
-        for entry in source.logs(self.name, limit=SAVED_LOG_ENTRIES):
+        for entry in self._source.logs(self.name, limit=SAVED_LOG_ENTRIES):
             logs[entry.action].append(entry)
         return logs
 
@@ -197,7 +225,28 @@ def digest_of(tree: Any) -> str:
 
 def code_of(task: TaskRow) -> Document:
     settings = {name: value if isinstance(value, str) else json.dumps(value) for name, value in task.settings.items()}
-    return {"source": task.source, "place": task.place, "settings": settings, "digest": task.own_digest}
+    settings.pop("links", None)
+    return {
+        "source": task.source,
+        "signature": signature_of(task),
+        "place": task.place,
+        "settings": settings,
+        "digest": task.own_digest,
+    }
+
+
+def signature_of(task: TaskRow) -> str:
+    """How it is called, in a line: `fit(x: int) -> float`."""
+    inputs = ", ".join(f"{name}: {kind}" for name, kind in task.inputs)
+    outputs = [kind for _, kind in task.outputs] or ["None"]
+    returned = outputs[0] if len(outputs) == 1 else f"tuple[{', '.join(outputs)}]"
+    return f"{task.task.rpartition('.')[2]}({inputs}) -> {returned}"
+
+
+def links_of(task: TaskRow, action: AnyAction) -> list[tuple[str, str]]:
+    """(name, address) of the links that the task declares."""
+    addresses = task.settings.get("links")  # text in the record of an earlier release
+    return links_of_action(addresses, action.name, action.parent) if isinstance(addresses, dict) else []
 
 
 def last_of(entries: Sequence[LogRow]) -> tuple[list[list[Any]], int]:

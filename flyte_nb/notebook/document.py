@@ -18,10 +18,11 @@ import msgspec
 
 from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.state import RunState
+from flyte_nb.notebook.flows import Flow, flow_rows
 from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, lineage_of, phase_counts, urgency
 from flyte_nb.remote.source import run_row
 from flyte_nb.store.events import as_unicode
-from flyte_nb.store.rows import ActionRow, RunRow
+from flyte_nb.store.rows import ActionRow, AttemptRow, RunRow
 
 __all__ = ["MIME", "Details", "Document", "LiveDocument", "run_document", "sendable"]
 
@@ -30,6 +31,8 @@ VERSION = 1
 LIMIT_BYTES = 100_000
 ROWS_SHARE = 0.5
 """The part of a document's bytes that its rows may take; the rest is for details."""
+DETAIL_BYTES = 500
+"""The least that a detail takes, about."""
 ROW_BYTES = 90
 """What the numbers and commas of a row take, about."""
 KINDS = {"task": 0, "trace": 1, "condition": 2}
@@ -50,10 +53,13 @@ COLUMNS = (
     "error",
     "source",
     "note",
+    "tries",
 )
 
 AnyAction = ActionRow | Action
 Document = dict[str, Any]
+Earlier = Mapping[str, Sequence[AttemptRow]]
+"""Attempts before the last, by action."""
 Details = Callable[[AnyAction], dict[str, Any]]
 """Gives the Detail of an action."""
 
@@ -67,6 +73,8 @@ def run_document(
     details: Details | None = None,
     limit_bytes: int = LIMIT_BYTES,
     limit_rows: int | None = None,
+    earlier: Earlier | None = None,
+    flows: Sequence[Flow] | None = None,
 ) -> Document:
     """The document of a run as it stands, bounded for saving.
 
@@ -78,12 +86,14 @@ def run_document(
         details: gives the details that are saved with the most urgent rows; None saves none.
         limit_bytes: size of the whole as JSON, about; what does not fit is counted in `omitted`.
         limit_rows: at most so many actions.
+        earlier: the attempts before the last of recorded actions that were retried.
+        flows: which outputs became which inputs; None where that is not known.
     """
     tables = _Tables()
     ranked = _ranked(actions)
     kept = _fitting(ranked, actions, int(limit_bytes * ROWS_SHARE), limit_rows)
     row_of = {actions[at].name: row for row, at in enumerate(kept)}
-    columns = _columns([actions[at] for at in kept], row_of.__getitem__, tables, names, run.started_ns)
+    columns = _columns([actions[at] for at in kept], row_of.__getitem__, tables, names, run.started_ns, earlier)
     document: Document = {
         "version": VERSION,
         "run": run.name,
@@ -98,6 +108,7 @@ def run_document(
         "tasks": tables.tasks.texts,
         "groups": tables.groups.texts,
         "actions": columns,
+        "flows": flow_rows(flows, set(columns["name"])) if flows is not None else None,
         "details": {},
     }
     if details is not None:
@@ -239,6 +250,7 @@ def _columns(
     tables: _Tables,
     names: InputNames,
     origin_ns: int,
+    earlier: Earlier | None = None,
 ) -> dict[str, list[Any]]:
     rows = [
         (
@@ -257,10 +269,18 @@ def _columns(
             error_line(action.error) if action.error is not None else None,
             source_word(action.source),
             "" if action.phase in TERMINAL else action.note,
+            _tries(action, earlier, origin_ns) if action.attempt > 1 else None,
         )
         for action in actions
     ]
     return dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)) if rows else {c: [] for c in COLUMNS}
+
+
+def _tries(action: AnyAction, earlier: Earlier | None, origin_ns: int) -> list[list[float | None]] | None:
+    """When the attempts before the last ran."""
+    known = action.attempts if isinstance(action, Action) else (earlier or {}).get(action.name)
+    ended = [one for one in list(known or ()) if one.ended_ns is not None]
+    return [[_milliseconds(one.started_ns, origin_ns), _milliseconds(one.ended_ns, origin_ns)] for one in ended] or None
 
 
 def sendable(document: Document) -> Document:
@@ -321,14 +341,16 @@ def _row_size(action: AnyAction) -> int:
 
 
 def _fitting_details(actions: Iterable[AnyAction], details: Details, room: int) -> Document:
-    """The details of the first actions, as many as fit."""
+    """The details of the first actions, as many as fit; one that is too large for what is left is passed over."""
     saved = {}
     for action in actions:
-        detail = details(action)
-        room -= _size(detail)
-        if room < 0:
+        if room < DETAIL_BYTES:
             break
-        saved[action.name] = detail
+        detail = details(action)
+        size = _size(detail)
+        if size <= room:
+            room -= size
+            saved[action.name] = detail
     return saved
 
 

@@ -6,17 +6,20 @@ load(shell)        that, and the magics, Tab completion, and an event loop that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_nb.engine import watcher
 from flyte_nb.executors import capture
-from flyte_nb.notebook import origin
+from flyte_nb.notebook import forms, origin
+from flyte_nb.notebook.actions import Actions
 from flyte_nb.notebook.bundle import bundle_of_run
 from flyte_nb.notebook.channels import COMM_TARGET
 from flyte_nb.notebook.completion import make_matcher
 from flyte_nb.notebook.displays import record_displays, stop_recording_displays
 from flyte_nb.notebook.explorer import Explorers
+from flyte_nb.notebook.form_commands import serve_forms, stop_serving_forms
+from flyte_nb.notebook.forms import Forms
 from flyte_nb.notebook.magics import FlyteMagics
 from flyte_nb.notebook.recovery import offer_recovery
 from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
@@ -33,6 +36,7 @@ class Attached:
 
     shell: Any
     explorers: Explorers | None = None
+    forms: Forms = field(default_factory=Forms)
     matcher: Any = None
 
 
@@ -80,6 +84,8 @@ def unload(shell: Any) -> None:
         launch.origins.remove(origin.find_origin)
         shell.events.unregister("post_run_cell", attached.explorers.end_cell)
         shell.kernel.comm_manager.unregister_target(COMM_TARGET, attached.explorers.channels.accept)
+        shell.kernel.comm_manager.unregister_target(forms.COMM_TARGET, attached.forms.accept)
+        stop_serving_forms()
         capture.show_all = True
 
 
@@ -100,17 +106,20 @@ def _attach(shell: Any) -> Attached:
         if origin.kernel_shell() is None:
             show_progress()
         else:
-            _attached.explorers = _attach_explorers(shell)
+            _attached.explorers = _attach_explorers(shell, _attached.forms)
     return _attached
 
 
-def _attach_explorers(shell: Any) -> Explorers:
+def _attach_explorers(shell: Any, served: Forms) -> Explorers:
     explorers = Explorers(shell)
+    explorers.channels.responder = Actions(shell.user_ns, explorers, served).respond
+    serve_forms(shell, explorers, served)
     watcher.observers.append(explorers)
     run.renderers.append(render)
     launch.origins.append(origin.find_origin)
     shell.events.register("post_run_cell", explorers.end_cell)
     shell.kernel.comm_manager.register_target(COMM_TARGET, explorers.channels.accept)
+    shell.kernel.comm_manager.register_target(forms.COMM_TARGET, served.accept)
     record_displays(shell)
     capture.show_all = False
     shell.kernel.io_loop.add_callback(

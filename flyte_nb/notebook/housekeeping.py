@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flyte_nb.notebook.arguments import Argument, Command
 from flyte_nb.remote import housekeeping
+from flyte_nb.remote.search import LAST
 
 __all__ = ["ABORT", "EXPORT", "IMPORT", "PRUNE"]
 
@@ -32,11 +33,11 @@ ABORT = Command(
     "Ends a run, or one action of it, in whichever notebook or program it lives.",
     abort,
     (
-        RUN,
+        Argument("RUN", RUN.help, kind="run", required=False, default=LAST),
         Argument("ACTION", "only this action; the beginning of its name is enough", "action", required=False),
         Argument("--reason", "recorded and shown", default=REASON),
     ),
-    examples=("%flyte abort last", "%flyte abort r7k2m9 a3f9"),
+    examples=("%flyte abort", "%flyte abort r7k2m9 a3f9"),
 )
 PRUNE = Command(
     "prune",

@@ -6,16 +6,18 @@ task could have influenced is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from flyte_nb.notebook.document import Document
-from flyte_nb.remote.plain import PHASE_ICONS, PHASE_WORDS, PHASES, duration_text
+from flyte_nb.notebook.document import LIMIT_BYTES, Document
+from flyte_nb.remote.plain import PHASE_ICONS, PHASE_WORDS, PHASES, duration_text, printable
 
 __all__ = ["run_html", "runs_html"]
 
 ROWS = 200
+LONGEST = 300
+"""Characters of one text."""
 BAR_WIDTH, BAR_HEIGHT = 160, 8
 BAD, WARN, LIVE, GOOD = "#e5484d", "#d97706", "#0284c7", "#2e9e4f"
 TONES = {
@@ -32,30 +34,51 @@ WORD = "text-align:left;white-space:nowrap"
 NUMBER = "text-align:right;white-space:nowrap"
 
 
-def run_html(document: Document) -> str:
+def run_html(document: Document, limit_bytes: int = LIMIT_BYTES) -> str:
     """A run document as a self-contained fragment.
 
     Args:
-        document: see `flyte_nb.notebook.document.run_document`; 200 rows of it are drawn.
+        document: see `flyte_nb.notebook.document.run_document`; at most 200 rows of it are drawn.
+        limit_bytes: size of the fragment, about; the rows that tell least are left out, and counted.
     """
-    return f"<div>{header(document)}{table(document)}</div>"
+    head = header(document)
+    return f"<div>{head}{table(document, limit_bytes - size(head))}</div>"
 
 
-def runs_html(documents: Sequence[Document], active: Document) -> str:
-    """Several runs of one cell: a line each, then the active one whole."""
-    lines = "".join(f"<li>{summary(document)}</li>" for document in documents)
-    return f"<div><ul>{lines}</ul>{header(active)}{table(active)}</div>"
+def runs_html(documents: Sequence[Document], active: Document, limit_bytes: int = LIMIT_BYTES) -> str:
+    """The runs of one cell: where there are several a line each, then the active one whole.
+
+    Args:
+        documents: the runs in the order in which they started, the active one among them.
+        active: the one that is drawn as a table.
+        limit_bytes: size of the fragment, about; half of it is for the lines.
+    """
+    if len(documents) == 1:
+        return run_html(active, limit_bytes)
+    lines: list[str] = []
+    room = limit_bytes // 2
+    for document in documents:
+        line = f"<li>{summary(document)}</li>"
+        room -= size(line)
+        if room < 0:
+            lines.append(f"<li>… {len(documents) - len(lines):,} more runs</li>")
+            break
+        lines.append(line)
+    head = f"<ul>{''.join(lines)}</ul>{header(active)}"
+    return f"<div>{head}{table(active, limit_bytes - size(head))}</div>"
 
 
 def header(document: Document) -> str:
     error = document["error"]
     parts = [f"<div>{summary(document)}</div>"]
     if error is not None:
-        where = f" ({escape(error['place'])})" if error["place"] else ""
-        text = f"{escape(error['code'])}: {escape(one_line(error['message']))}{where}"
+        where = f" ({words(error['place'])})" if error["place"] else ""
+        text = f"{words(error['code'])}: {words(one_line(error['message']))}{where}"
         parts.append(f'<div style="color:{BAD}">{text}</div>')
+    if document["live"]:
+        parts.append("<div>As last saved: it had not ended by then.</div>")
     if document["note"]:
-        parts.append(f"<div>{escape(document['note'])}</div>")
+        parts.append(f"<div>{words(document['note'])}</div>")
     return "".join(parts)
 
 
@@ -70,22 +93,27 @@ def summary(document: Document) -> str:
         *([f"{document['lineage']} {document['parent_run']}"] if document["lineage"] else []),
         *labels,
     ]
-    name = escape(document["task"])
-    return f"{phase_html(document['phase'])} <strong>{name}</strong> · {' · '.join(escape(fact) for fact in facts)}"
+    name = words(document["task"])
+    return f"{phase_html(document['phase'])} <strong>{name}</strong> · {' · '.join(words(fact) for fact in facts)}"
 
 
-def table(document: Document) -> str:
+def table(document: Document, limit_bytes: int) -> str:
     columns = document["actions"]
-    rows = shown_rows(columns)
     span = max([document["duration_ms"], 1e-3, *(end for end in columns["end"] if end is not None)])
     depths = depths_of(columns)
-    body = "".join(row_html(document, row, depths[row], span) for row in rows)
-    hidden = document["total"] - len(rows)
-    more = f"<div>… {hidden:,} more action{'' if hidden == 1 else 's'}, not shown here</div>" if hidden > 0 else ""
+    drawn = drawn_rows(document, lambda row: row_html(document, row, depths[row], span), limit_bytes)
+    body = "".join(drawn[row] for row in in_tree_order(drawn, columns["parent"]))
+    hidden = document["total"] - len(drawn)
+    more = f"<div>… {hidden:,} more action{'' if hidden == 1 else 's'}, not shown here. {how_to_load(document)}</div>"
     titles = "".join(
         f'<th style="{CELL}">{title}</th>' for title in ("Phase", "Task", "Inputs", "Duration", "Time", "Error")
     )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{more}"
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{more if hidden > 0 else ''}"
+
+
+def how_to_load(document: Document) -> str:
+    """Where the whole run is to be had."""
+    return f"In its project, <code>%flyte show {words(document['run'])}</code> draws the run from its record."
 
 
 def row_html(document: Document, row: int, depth: int, span: float) -> str:
@@ -97,14 +125,14 @@ def row_html(document: Document, row: int, depth: int, span: float) -> str:
     marks = [f"attempt {get['attempt']}"] if get["attempt"] > 1 else []
     marks += [{"cache": "cached"}.get(get["source"], get["source"])] if get["source"] else []
     aside = f" ({', '.join(marks)})" if marks else ""
-    task = "&nbsp;" * 4 * depth + escape(document["tasks"][get["task"]] + aside)
+    task = "&nbsp;" * 4 * depth + words(document["tasks"][get["task"]] + aside)
     cells = [
         (WORD, phase_html(phase)),
         (WORD, task),
-        (CELL, escape(get["label"])),
+        (CELL, words(get["label"])),
         (NUMBER, duration),
         (CELL, bar(get["start"], end, span, phase)),
-        (CELL, escape(get["error"] or "")),
+        (CELL, words(get["error"] or "")),
     ]
     return "<tr>" + "".join(f'<td style="{style}">{content}</td>' for style, content in cells) + "</tr>"
 
@@ -123,25 +151,30 @@ def bar(start: float | None, end: float | None, span: float, phase: str) -> str:
 def phase_html(phase: str) -> str:
     """Icon and word; the colour only repeats them."""
     colour = TONES.get(phase)
-    text = f"{PHASE_ICONS.get(phase, '?')} {escape(PHASE_WORDS.get(phase, phase))}"
+    text = f"{PHASE_ICONS.get(phase, '?')} {words(PHASE_WORDS.get(phase, phase))}"
     return f'<span style="color:{colour}">{text}</span>' if colour else text
 
 
-def shown_rows(columns: dict[str, list[Any]]) -> list[int]:
-    """The rows drawn: all, or the first 200 with what failed or runs; as a tree, children below their parents."""
-    count = len(columns["name"])
-    kept = set(range(count))
-    if count > ROWS:
-        urgent = [row for row in range(count) if PHASES[columns["phase"][row]] not in ("succeeded", "recovered")]
-        kept = set()
-        for row in [0, *urgent, *range(count)]:
-            lineage = ancestors(row, columns["parent"]) - kept
-            if len(kept) + len(lineage) > ROWS:
-                break
-            kept |= lineage
+def drawn_rows(document: Document, draw: Callable[[int], str], limit_bytes: int) -> dict[int, str]:
+    """The rows that are drawn, with those above them: all, or the first 200 that fit, what failed or runs first."""
+    columns = document["actions"]
+    rows = range(len(columns["name"]))
+    urgent = [row for row in rows if PHASES[columns["phase"][row]] not in ("succeeded", "recovered")]
+    drawn: dict[int, str] = {}
+    for row in dict.fromkeys([*rows[:1], *urgent, *rows]):
+        added = {one: draw(one) for one in ancestors(row, columns["parent"]) if one not in drawn}
+        limit_bytes -= sum(map(size, added.values()))
+        if drawn and (limit_bytes < 0 or len(drawn) + len(added) > ROWS):
+            break
+        drawn |= added
+    return drawn
+
+
+def in_tree_order(rows: Iterable[int], parents: Sequence[int]) -> list[int]:
+    """The rows with the children below their parents."""
     children: dict[int, list[int]] = {}
-    for row in sorted(kept):
-        children.setdefault(columns["parent"][row], []).append(row)
+    for row in sorted(rows):
+        children.setdefault(parents[row], []).append(row)
     ordered, waiting = [], children.get(-1, [])[::-1]
     while waiting:
         row = waiting.pop()
@@ -164,6 +197,17 @@ def depths_of(columns: dict[str, list[Any]]) -> list[int]:
     for parent in columns["parent"]:
         depths.append(depths[parent] + 1 if parent >= 0 else 0)
     return depths
+
+
+def words(text: str) -> str:
+    """What a task may have influenced: neither markup nor a control, such as that which turns the writing round."""
+    shown = printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return escape(shown)
+
+
+def size(html: str) -> int:
+    """What it takes in a notebook file, where quotation marks are escaped."""
+    return len(html.encode(errors="surrogatepass")) + html.count('"')
 
 
 def one_line(text: str) -> str:

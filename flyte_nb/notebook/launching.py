@@ -1,4 +1,4 @@
-"""`%flyte run [--isolation WHERE] TASK --name value ... name=expression ...`: from the line to the run."""
+"""`%flyte run [-b] [--isolation WHERE] TASK --name value ... name=expression ...`: from the line to the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flyte_nb.remote.parameters import Given, describe_parameters, isolation_nam
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import find_task
 
-__all__ = ["run_line", "take_inputs"]
+__all__ = ["evaluated", "flag_taken", "run_line", "take_inputs"]
 
 
 def run_line(namespace: Mapping[str, Any], line: str) -> Run:
@@ -27,7 +27,10 @@ def run_line(namespace: Mapping[str, Any], line: str) -> Run:
         CommandError: the line cannot be understood; one clear message.
         flyte_nb.errors.BaseRuntimeError: the task failed.
     """
-    return read_line(namespace, line).start()
+    words = split_words(line)
+    in_background = flag_taken(words, "-b", "--background")
+    given = read_words(namespace, line, words)
+    return given.begin() if in_background else given.start()
 
 
 def read_line(namespace: Mapping[str, Any], line: str) -> Given:
@@ -36,7 +39,11 @@ def read_line(namespace: Mapping[str, Any], line: str) -> Given:
     Raises:
         CommandError: see `run_line`.
     """
-    words = split_words(line)
+    return read_words(namespace, line, split_words(line))
+
+
+def read_words(namespace: Mapping[str, Any], line: str, words: list[Word]) -> Given:
+    """The same of the words of a line."""
     isolation = isolation_before_task(words)
     if not words or words[0].is_option:
         raise CommandError("Say which task: %flyte run TASK [--name value ...] [name=expression ...]")
@@ -72,6 +79,14 @@ def take_inputs(given: Given, namespace: Mapping[str, Any], line: str, words: Se
                 f"{word.text!r}: inputs are given by name, as --name value or name=expression. "
                 f"{describe_parameters(given.task)}"
             )
+
+
+def flag_taken(words: list[Word], *names: str) -> bool:
+    """Whether a flag stands in front of the task; it is taken away."""
+    if not words or words[0].text not in names:
+        return False
+    del words[0]
+    return True
 
 
 def isolation_before_task(words: list[Word]) -> Isolation | None:

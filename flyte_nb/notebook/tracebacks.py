@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import linecache
 import os
 import sys
 import threading
@@ -34,6 +35,8 @@ MACHINERY = (
     os.path.dirname(interactiveshell.__file__) + os.sep,
 )
 
+CELL_MAGIC = "get_ipython().run_cell_magic('flyte'"
+
 
 def show_short_tracebacks(shell: Any) -> None:
     """Wraps the shell's way of showing errors; once, however often it is called."""
@@ -47,6 +50,8 @@ def show_short_tracebacks(shell: Any) -> None:
             shorten(value)
             exc_tuple = (kind, value, value.__traceback__)
         original(exc_tuple, *args, **options)
+        if sys.last_traceback is None and isinstance(value, SHORTENED):  # `%debug` begins where the cell failed
+            sys.last_traceback = getattr(value.__cause__, "__traceback__", None)
 
     showtraceback._flyte_nb = original  # type: ignore[attr-defined]
     shell.showtraceback = showtraceback
@@ -61,7 +66,7 @@ def stop_short_tracebacks(shell: Any) -> None:
 
 def shorten(error: BaseException) -> None:
     """Cuts the machinery out of the tracebacks of an error and its causes, and says where its run failed."""
-    error.__traceback__ = without_machinery(error.__traceback__) or error.__traceback__
+    error.__traceback__ = without_cell_magic(without_machinery(error.__traceback__) or error.__traceback__)
     seen, link = {id(error)}, error
     while (cause := cause_of(link)) is not None and id(cause) not in seen:
         seen.add(id(cause))
@@ -120,6 +125,13 @@ def without_machinery(tb: TracebackType | None) -> TracebackType | None:
     for one in reversed(kept):
         short = TracebackType(short, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return short
+
+
+def without_cell_magic(tb: TracebackType | None) -> TracebackType | None:
+    """The traceback without the call that IPython makes of `%%flyte`, which shows the whole cell in one line."""
+    while tb is not None and linecache.getline(tb.tb_frame.f_code.co_filename, tb.tb_lineno).startswith(CELL_MAGIC):
+        tb = tb.tb_next
+    return tb
 
 
 def has_users_frame(tb: TracebackType | None) -> bool:

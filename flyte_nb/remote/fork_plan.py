@@ -17,6 +17,7 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.forecast import Fate, Forecast, Foreseen
 from flyte_nb.engine.session import session
 from flyte_nb.remote.calls import Blocking
+from flyte_nb.remote.lineage import tree_of
 from flyte_nb.remote.plain import InputNames, action_label, printable
 from flyte_nb.remote.rerun import name_of, prepare_fork
 from flyte_nb.remote.run import Run
@@ -39,7 +40,7 @@ class ForkPlan:
     Attributes:
         run: the recorded run.
         task: full name of the task.
-        actions: every action of the run with its fate, parents before their children.
+        actions: every action of the run, and of what it took over, with its fate; parents before their children.
     """
 
     def __init__(self, run: str, task: str, actions: Sequence[Foreseen], names: InputNames) -> None:
@@ -137,11 +138,11 @@ def _plan_fork(
     """
     name, forced = name_of(run), force_rerun_actions or ()
     prepared = prepare_fork(name, task, forced)
-    payload, _ = signature_of(task).encode_inputs((), {**prepared.inputs, **inputs}, session().values)
+    payload, _ = signature_of(task).encode_inputs((), prepared.inputs_with(inputs), session().values)
     others = tasks_in(getattr(getattr(task, "func", None), "__globals__", {}))
-    declared = source.tasks(name)
+    actions, declared = tree_of(source.run(name))
     assert prepared.history is not None  # a fork has one
-    forecast = Forecast(task, others, payload, prepared.history, source.action_rows(name), declared, forced)
+    forecast = Forecast(task, others, payload, prepared.history, actions, declared, forced)
     names = {row.spec: [parameter for parameter, _ in row.inputs] for row in declared}
     return ForkPlan(name, task.name, forecast.actions, names)
 

@@ -8,12 +8,14 @@ from typing import NamedTuple
 from flyte_nb.engine.history import History, with_ancestors
 from flyte_nb.errors import ActionNotFoundError
 from flyte_nb.remote.source import source
-from flyte_nb.store.rows import ActionRow, RunRow
+from flyte_nb.store.rows import OutcomeRow, RunRow
 
-__all__ = ["FORCED", "LINEAGE", "history_of"]
+__all__ = ["FORCED", "LINEAGE", "REUSING", "history_of"]
 
 LINEAGE = "lineage"
 """Option of a run that repeats another: `reruns`, `recovers` or `forks`."""
+REUSING = ("recovers", "forks")
+"""Those that reuse what finished in the other."""
 FORCED = "force_rerun_actions"
 """Option of such a run: the actions that it was to run again all the same."""
 
@@ -22,7 +24,7 @@ class Layer(NamedTuple):
     """One run of those that repeat one another."""
 
     row: RunRow
-    actions: Sequence[ActionRow]
+    outcomes: Sequence[OutcomeRow]
 
     @property
     def forced(self) -> Sequence[str]:
@@ -51,7 +53,7 @@ def history_of(row: RunRow, code: str | None, forced: Collection[str]) -> Histor
     history = None
     for layer, names in zip(reversed(layers), reversed(excluded), strict=True):
         name = layer.row.name
-        history = History.of(name, layer.actions, source.tasks(name), layer.row.code == code, names, history)
+        history = History.of(name, layer.outcomes, source.tasks(name), layer.row.code == code, names, history)
     assert history is not None
     return history
 
@@ -59,8 +61,8 @@ def history_of(row: RunRow, code: str | None, forced: Collection[str]) -> Histor
 def _layers(row: RunRow) -> Iterator[Layer]:
     """The run, the one that it recovered or forked, and so on."""
     while True:
-        yield Layer(row, source.action_rows(row.name))
-        if row.options.get(LINEAGE) not in ("recovers", "forks"):
+        yield Layer(row, source.outcomes(row.name))
+        if row.options.get(LINEAGE) not in REUSING:
             return
         try:
             row = source.run(row.parent_run)
@@ -72,5 +74,5 @@ def _with_ancestors(layers: Sequence[Layer], names: Collection[str]) -> set[str]
     found: set[str] = set()
     if names:
         for layer in layers:
-            found |= with_ancestors(layer.actions, {action.name for action in layer.actions} & set(names))
+            found |= with_ancestors(layer.outcomes, {outcome.name for outcome in layer.outcomes} & set(names))
     return found

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +59,11 @@ class Runner:
         __tracebackhide__ = True
         active = self._free_session()
         return self._to_end(active, self._prepare(active, task, (), inputs, history))
+
+    def begin_repeat(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
+        """The same, without waiting for the run's end."""
+        active = session()
+        return Run(start_run(active, self._prepare(active, task, (), inputs, history)).name)
 
     async def repeat_aio(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
         """The same, awaited."""
@@ -119,7 +125,8 @@ class Runner:
             )
         notebook, cell = _origin()
         context = {**outer_context.get(), **self.options.custom_context}
-        options = replace(self.options, custom_context=context)
+        recorded = {**self.options.recorded, "custom_context": context} if context else self.options.recorded
+        options = replace(self.options, custom_context=context, recorded=recorded)
         return prepare_run(active, task, args, kwargs, options, notebook=notebook, cell=cell, history=history)
 
 
@@ -221,6 +228,8 @@ def with_runcontext(
         "copy_style": copy_style if copy_style != "loaded_modules" else None,
         "copy_bundle_to": str(copy_bundle_to) if copy_bundle_to is not None else None,
         "interactive_mode": interactive_mode,
+        "raw_data_path": raw_data_path.removeprefix("file://") if raw_data_path else None,
+        "run_base_dir": run_base_dir or None,
         "project": project,
         "domain": domain,
         "env_vars": sorted(env_vars) if env_vars else None,
@@ -304,7 +313,8 @@ def _not_a_task(given: Any) -> TypeError:
 
 def _with_run(error: BaseException, state: RunState) -> BaseException:
     """The error with the run in `.run`, and the engine's own frames cut off its traceback."""
-    error.run = Run(state.name)  # type: ignore[attr-defined]
+    with suppress(KeyError):  # it could not even begin to be recorded
+        error.run = Run(state.name)  # type: ignore[attr-defined]
     return error.with_traceback(None)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_origin
 
@@ -17,7 +17,7 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.isolation import ISOLATIONS
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.launch import with_runcontext
+from flyte_nb.remote.launch import Runner, with_runcontext
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import did_you_mean
 from flyte_nb.types.names import describe_type
@@ -98,9 +98,23 @@ class Given:
             CommandError: the inputs do not fit.
             flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the run.
         """
+        return self._begun(self._runner().run)
+
+    def begin(self) -> Run:
+        """Starts the task and returns at once.
+
+        Raises:
+            CommandError: the inputs do not fit.
+        """
+        return self._begun(self._runner().start)
+
+    def _runner(self) -> Runner:
+        return with_runcontext(labels=self.labels, isolation=self.isolation)
+
+    def _begun(self, begin: Callable[..., Run]) -> Run:
         self.check()
         try:
-            return with_runcontext(labels=self.labels, isolation=self.isolation).run(self.task, **self.inputs)
+            return begin(self.task, **self.inputs)
         except (TypeError, ValueError) as error:
             if hasattr(error, "run"):  # raised by the run, not by the check of its inputs
                 raise

@@ -23,8 +23,8 @@ from flyte_nb.remote.run import Run
 
 __all__ = ["Asked", "ask_fork", "ask_recovery", "ask_rerun"]
 
-UNAVAILABLE = ("CodeNotFound", "TaskNotFound")
-"""Codes of the errors that say that recorded code cannot run."""
+UNAVAILABLE = ("CodeNotFound", "EnvironmentNotFound", "InputsNotFound", "TaskNotFound")
+"""Codes of the errors that say that something was not recorded."""
 
 
 class Asked:
@@ -47,11 +47,17 @@ class Asked:
             CommandError: the inputs do not fit.
             flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the new run.
         """
-        given, options = self.given, self._repeated.options
-        labels = {**options.labels, **given.labels}
-        options = replace(options, labels=labels, isolation=given.isolation or options.isolation)
         with _one_message():
-            return self._repeated._replace(options=options).start(given.inputs)
+            return self._asked().start(self.given.inputs)
+
+    def begin(self) -> Run:
+        """Starts it and returns at once.
+
+        Raises:
+            CommandError: the inputs do not fit.
+        """
+        with _one_message():
+            return self._asked().begin(self.given.inputs)
 
     def plan(self) -> ForkPlan:
         """What a fork would do.
@@ -61,6 +67,13 @@ class Asked:
         """
         with _one_message():
             return plan_fork(self._run, self._repeated.task, self._forced, **self.given.inputs)
+
+    def _asked(self) -> Repeated:
+        """The run to start, with the labels and the isolation that were given."""
+        given, options = self.given, self._repeated.options
+        labels = {**options.labels, **given.labels}
+        options = replace(options, labels=labels, isolation=given.isolation or options.isolation)
+        return self._repeated._replace(options=options)
 
 
 def ask_rerun(run: Run, action: str | None) -> Asked:

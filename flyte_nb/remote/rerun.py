@@ -11,26 +11,31 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.action import Action as LiveAction
 from flyte_nb.engine.code.digests import own_digest
 from flyte_nb.engine.code.run_code import RecordedCode
 from flyte_nb.engine.history import History
 from flyte_nb.engine.identity import ROOT
-from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.options import MASKED_INPUTS, RunOptions
+from flyte_nb.engine.secrets.masking import MASK, MASKED_NOTE
 from flyte_nb.engine.session import Session, session
+from flyte_nb.errors import RuntimeUserError
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.histories import FORCED, LINEAGE, history_of
+from flyte_nb.remote.inherited import given_over, inherited, with_variables
 from flyte_nb.remote.launch import Runner
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import tasks_in
 from flyte_nb.remote.source import source
-from flyte_nb.store.rows import RunRow
+from flyte_nb.store.rows import ActionRow, RunRow
 from flyte_nb.types.signature import signature_of
+from flyte_nb.types.trees import pack, unpack
 
 __all__ = ["Repeated", "fork", "name_of", "prepare_fork", "prepare_rerun", "rerun"]
 
@@ -41,40 +46,53 @@ class Repeated(NamedTuple):
     """A run that is about to start, for an earlier one.
 
     Attributes:
-        options: what the earlier run was asked for, as far as it is known to others than its own process.
+        options: what it inherits of the earlier run, see `flyte_nb.remote.inherited`.
         task: what runs.
         inputs: the recorded ones.
         history: what may be reused.
+        masked: names of inputs whose record lacks a secret's value.
     """
 
     options: RunOptions
     task: TaskTemplate[Any, Any]
     inputs: dict[str, Any]
     history: History | None
+    masked: Collection[str] = ()
 
     def under(self, given: RunOptions | None) -> Repeated:
-        """The same with the options of `with_runcontext`; recorded labels, annotations and isolation fill the gaps."""
-        if given is None:
-            return self
-        recorded = self.options
-        options = replace(
-            given,
-            labels={**recorded.labels, **given.labels},
-            annotations={**recorded.annotations, **given.annotations},
-            isolation=given.isolation or recorded.isolation,
-            parent_run=recorded.parent_run,
-            recorded={**given.recorded, **recorded.recorded},
-        )
-        return self._replace(options=options)
+        """The same with the options of `with_runcontext`; what it inherits fills the gaps."""
+        return self if given is None else self._replace(options=given_over(given, self.options))
+
+    def inputs_with(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The recorded inputs, replaced by those that are given.
+
+        Raises:
+            RuntimeUserError: some have to be given.
+        """
+        if missing := [name for name in self.masked if name not in given]:
+            raise RuntimeUserError(
+                "InputsNotFound",
+                f"The input{'s' * (len(missing) > 1)} {', '.join(missing)} of run {self.options.parent_run} held the "
+                f"value of a secret, which is never kept: give {'them' if len(missing) > 1 else 'it'} again, "
+                f"{missing[0]}=...",
+            )
+        return {**self.inputs, **given}
 
     def start(self, inputs: Mapping[str, Any]) -> Run:
         """Runs it; the inputs replace recorded ones."""
         __tracebackhide__ = True
-        return Runner(self.options, "local").repeat(self.task, {**self.inputs, **inputs}, self.history)
+        return self._runner().repeat(self.task, self.inputs_with(inputs), self.history)
+
+    def begin(self, inputs: Mapping[str, Any]) -> Run:
+        """The same, without waiting for its end."""
+        return self._runner().begin_repeat(self.task, self.inputs_with(inputs), self.history)
 
     async def start_aio(self, inputs: Mapping[str, Any]) -> Run:
         """The same, awaited."""
-        return await Runner(self.options, "local").repeat_aio(self.task, {**self.inputs, **inputs}, self.history)
+        return await self._runner().repeat_aio(self.task, self.inputs_with(inputs), self.history)
+
+    def _runner(self) -> Runner:
+        return Runner(with_variables(self.options), "local")
 
 
 def _rerun(
@@ -99,8 +117,9 @@ def _rerun(
     Raises:
         KeyError: there is no such run.
         ActionNotFoundError: there is no such action.
-        ValueError: `action_name` together with `recover`.
-        flyte_nb.errors.RuntimeUserError: the code of the run was not recorded; the message says why.
+        ValueError: `action_name` together with `recover`, or `force_rerun_actions` without.
+        flyte_nb.errors.RuntimeUserError: the code of the run, an input or an environment variable was not recorded; the
+            message says why, and what to do.
         flyte_nb.errors.BaseRuntimeError: the new run failed.
     """
     __tracebackhide__ = True
@@ -171,15 +190,18 @@ def prepare_rerun(name: str, action_name: str = ROOT, recover: bool = False, for
     """What `rerun` starts; see there."""
     if recover and action_name != ROOT:
         raise ValueError("action_name= starts with another task: it cannot be combined with recover=True")
+    if forced and not recover:
+        raise ValueError("force_rerun_actions= needs recover=True: else every action runs again")
     active, row = session(), source.run(name)
     code = active.code.load(row.code, name)
     action = source.action(name, action_name)
     task = code.task(action.task)
     recorded = signature_of(task).decode_inputs(action.inputs, active.values)
     if not recover:
-        return Repeated(_options(row, "reruns"), task, recorded, None)
+        return Repeated(_options(row, "reruns"), task, recorded, None, _masked(row, action))
     _tell_changes(name, code)
-    return Repeated(_options(row, "recovers", forced), task, recorded, history_of(row, row.code, forced))
+    history = history_of(row, row.code, forced)
+    return Repeated(_options(row, "recovers", forced), task, recorded, history, _masked(row, action))
 
 
 def prepare_fork(name: str, task: TaskTemplate[Any, Any], forced: Sequence[str] = ()) -> Repeated:
@@ -188,7 +210,8 @@ def prepare_fork(name: str, task: TaskTemplate[Any, Any], forced: Sequence[str] 
     active.code.remember_sources(row.code)
     inputs = _recorded_inputs(active, name)
     taken = {key: value for key, value in inputs.items() if key in signature_of(task).input_names}
-    return Repeated(_options(row, "forks", forced), task, taken, history_of(row, None, forced))
+    masked = set(_masked(row, source.action(name, ROOT))) & set(signature_of(task).input_names)
+    return Repeated(_options(row, "forks", forced), task, taken, history_of(row, None, forced), sorted(masked))
 
 
 def name_of(run: str | Run) -> str:
@@ -220,10 +243,19 @@ def _tell_changes(run: str, code: RecordedCode) -> None:
 
 
 def _options(row: RunRow, lineage: str, forced: Sequence[str] = ()) -> RunOptions:
-    return RunOptions(
-        labels=row.labels,
-        annotations=row.annotations,
-        isolation=row.options.get("isolation"),
-        parent_run=row.name,
-        recorded={LINEAGE: lineage, **({FORCED: list(forced)} if forced else {})},
-    )
+    options = inherited(row)
+    itself = {LINEAGE: lineage, **({FORCED: list(forced)} if forced else {})}
+    return replace(options, recorded={**options.recorded, **itself})
+
+
+def _masked(row: RunRow, action: ActionRow | LiveAction) -> list[str]:
+    """Names of the inputs of an action whose record lacks a secret's value; a run in memory has it."""
+    if not isinstance(action, ActionRow):
+        return []
+    if action.name == ROOT:
+        return list(row.options.get(MASKED_INPUTS, ()))
+    declared = source.task(row.name, action.spec)
+    if declared is None or MASKED_NOTE not in action.note:
+        return []
+    trees = unpack(action.inputs)
+    return [name for (name, _), tree in zip(declared.inputs, trees, strict=True) if MASK.encode() in pack([tree])]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import Parameter
+from operator import attrgetter
 from typing import Any
 
 import cloudpickle
@@ -20,13 +21,14 @@ from flyte_nb.engine.state import RunState
 from flyte_nb.models import NativeInterface
 from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.store.queries import Store
-from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
+from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, OutcomeRow, RunRow, TaskRow
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import Blobs
 from flyte_nb.types.signature import Signature
 
 __all__ = ["LocalSource", "source"]
 
+outcome_of = attrgetter(*OutcomeRow.__struct_fields__)
 TASK_FIELDS = tuple(TaskRow.__dataclass_fields__)
 
 
@@ -80,6 +82,13 @@ class LocalSource:
         """The same, as rows that do not change any more."""
         return [action if isinstance(action, ActionRow) else action.row() for action in self.actions(run)]
 
+    def outcomes(self, run: str) -> list[OutcomeRow]:
+        """What of each action of a run another run may reuse."""
+        live = self.live(run)
+        if live is None:
+            return self.store.outcomes(run)
+        return [OutcomeRow(*outcome_of(action)) for action in list(live.order)]
+
     def action(self, run: str, action: str) -> ActionRow | LiveAction:
         """One action, by name or an unambiguous beginning of it.
 
@@ -99,6 +108,10 @@ class LocalSource:
         row = live.actions[action]
         started = row.started_ns if row.started_ns is not None else row.queued_ns
         return [*(row.attempts or ()), AttemptRow(row.attempt, row.phase, started, row.ended_ns, row.error)]
+
+    def earlier_attempts(self, run: str) -> dict[str, list[AttemptRow]]:
+        """The attempts before the last of every action of a recorded run that was retried; a live one's know theirs."""
+        return self.store.earlier_attempts(run) if self.live(run) is None else {}
 
     def logs(self, run: str, action: str | None = None, limit: int | None = None) -> list[LogRow]:
         """What tasks printed, in order; the last `limit` entries."""

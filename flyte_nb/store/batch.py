@@ -56,35 +56,20 @@ class RunPatch:
         return (*named, begun.notebook, begun.cell, begun.parent_run, *described, *ended)
 
 
-class ActionPatch:
+class ActionPatch(msgspec.Struct, gc=False):
     """What a batch says of an action; None where it says nothing."""
 
-    __slots__ = (
-        "attempt",
-        "ended_ns",
-        "error",
-        "initializing_ns",
-        "isolation",
-        "note",
-        "outputs",
-        "phase",
-        "source",
-        "started",
-        "started_ns",
-    )
-
-    def __init__(self, started: ActionStarted | None) -> None:
-        self.started = started
-        self.attempt: int | None = 1 if started else None
-        self.phase = "running"
-        self.started_ns: int | None = started.queued_ns if started else None
-        self.ended_ns: int | None = None
-        self.error: str | None = None
-        self.source = ""
-        self.note = ""
-        self.initializing_ns: int | None = None
-        self.isolation: str | None = None
-        self.outputs: bytes | None = None
+    started: ActionStarted | None = None
+    attempt: int | None = None
+    phase: str = "running"
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    error: str | None = None
+    source: str = ""
+    note: str = ""
+    initializing_ns: int | None = None
+    isolation: str | None = None
+    outputs: bytes | None = None
 
     def row(self, run: str, action: str) -> Row:
         """The columns of `store.actions`."""
@@ -163,7 +148,7 @@ class Batch:
         self.tasks.append((*named, event.source, *declared, event.isolation, event.isolation_reason))
 
     def _start_action(self, event: ActionStarted, journal: str) -> None:
-        self.actions[event.run, event.action] = ActionPatch(event)
+        self.actions[event.run, event.action] = ActionPatch(event, 1, started_ns=event.queued_ns)
         self._run_patch(event.run).actions += 1
         self.action_values.extend(value_rows(event.run, event.action, "input", event.payload))
 
@@ -212,7 +197,7 @@ class Batch:
     def _patch(self, run: str, action: str) -> ActionPatch:
         patch = self.actions.get((run, action))
         if patch is None:
-            patch = self.actions[run, action] = ActionPatch(None)
+            patch = self.actions[run, action] = ActionPatch()
         return patch
 
 

@@ -11,6 +11,7 @@ checksum (`flyte_nb.store.frames`): whoever reads sees a whole one, an earlier w
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ import msgspec
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.events import as_unicode
 from flyte_nb.store.frames import frames_in, pack_frames
+from flyte_nb.store.locks import FileLock
 
 __all__ = [
     "LOCK",
@@ -33,7 +35,9 @@ __all__ = [
     "code_path",
     "read_code",
     "read_result",
+    "remove_idle_locks",
     "remove_results",
+    "renew_result",
     "stored_results",
     "write_file",
 ]
@@ -41,6 +45,8 @@ __all__ = [
 CODE = "code-"
 LOCK = ".lock"
 NEW = ".new"
+RENEW_SECONDS = 3600.0
+"""A result that is used counts as new after so long."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -181,6 +187,29 @@ def remove_results(folder: Path, paths: list[Path], *, everything: bool = False)
         with suppress(OSError):  # it is not empty, or gone already
             task.rmdir()
     return freed
+
+
+def remove_idle_locks(folder: Path) -> None:
+    """Removes the locks of keys that nobody computes: those which a holder that was killed has left behind.
+
+    Args:
+        folder: the store's `cache` folder.
+    """
+    for path in folder.glob(f"*/*{LOCK}"):
+        with suppress(FileNotFoundError):  # its holder has just removed it
+            lock = FileLock(path, create=False)
+            try:
+                if lock.try_exclusive() and lock.is_at(path):
+                    path.unlink()
+            finally:
+                lock.close()
+
+
+def renew_result(path: str) -> None:
+    """Notes that a result is used: what is used is not old."""
+    with suppress(OSError):  # it was replaced or cleared meanwhile, or belongs to another user
+        if time.time() - os.stat(path).st_mtime > RENEW_SECONDS:
+            os.utime(path)
 
 
 def _remove(path: Path) -> int:

@@ -1,6 +1,6 @@
 """The DuckDB file, shared by every process: opened to ask something, brought up to date, let go soon after.
 
-    session():  store.lock -> open -> migrate -> fold -> a cursor ... -> a short linger -> close
+    session():  DuckDB -> store.lock -> attach -> migrate -> fold -> a cursor ... -> a short linger -> detach
 
 No process keeps the file open: whoever waits for it holds `runs.want`, the holder looks every 20 ms and lets go as
 soon as it is not asking anything. Within a process everybody shares one connection, each thread with a cursor of
@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyte_nb.store.errors import StoreBusyError, StoreError
 from flyte_nb.store.fold import Goal, fold
 from flyte_nb.store.home import STORE_VERSION, Home
+from flyte_nb.store.instance import USE, Instance
 from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.migrations import migrate
 
@@ -38,24 +37,17 @@ __all__ = ["Database"]
 
 LINGER_SECONDS = 0.3
 LOOK_SECONDS = 0.02
+INSTANCE_SECONDS = 5.0
+"""How long DuckDB itself stays, without the file, for the next who asks."""
 POLL_SECONDS = 0.003
 TURN_SECONDS = 0.1
 """How long a process that let go for another lets it go first."""
-FOLD_SECONDS = 0.03
-"""How long a process reads journals at a turn while others wait; to write down what it read takes as long again. Of its
-own time: on a busy machine turns last longer, and still each of them gets somewhere."""
+FOLD_SECONDS = 0.01
+"""How long a process reads journals at a turn while others wait; to write down what it read takes longer still. Of its
+own time: on a busy machine turns last longer, and each of them gets as far."""
 WAIT_SECONDS = 60.0
-FOREIGN_SECONDS = 1.0
-"""How long a program that opened the file by itself is waited for."""
 FORK_WAIT_SECONDS = 1.0
 """How long a fork waits for queries of other threads."""
-
-CONFIG: dict[str, Any] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-HOLDER_PID = re.compile(r"PID (\d+)")
 
 
 class Database:
@@ -69,7 +61,10 @@ class Database:
         self._guard = threading.RLock()
         self._left = threading.Condition(self._guard)
         self._lock: FileLock | None = None
+        self._instance: Instance | None = None
         self._connection: DuckDBPyConnection | None = None
+        """While the file is open."""
+        self._lingerer: threading.Thread | None = None
         self._users = 0
         self._used_at = 0.0
         self._gave_way = False
@@ -100,6 +95,7 @@ class Database:
                 # No call between the two: an interrupt finds both done or none.
                 cursor = connection.cursor()
                 self._users += 1
+            cursor.execute(USE)
             yield cursor
         finally:
             if cursor is not None:
@@ -118,9 +114,9 @@ class Database:
                 self._close_if(self._is_wanted())
 
     def close(self) -> None:
-        """Lets the file go now, unless it is being asked."""
+        """Lets the file and DuckDB go now, unless it is being asked."""
         with self._guard:
-            self._close_if(True)
+            self._close_all()
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[Path]:
@@ -128,9 +124,9 @@ class Database:
         with self._guard:
             self._open_up_to_date()
             self._left.wait_for(lambda: not self._users)
-            connection = self._connection or self._open()
-            connection.close()
-            self._connection = None
+            if self._connection is None:
+                self._open()
+            self._detach()
             try:
                 yield self.home.database
             finally:
@@ -163,20 +159,20 @@ class Database:
         if self._forked_in_use:
             raise StoreError(f"{self.home.database} was being asked when this process was forked; ask from its parent.")
         self.home.ensure()
+        if self._instance is None:
+            self._instance, self._used_at = Instance(self.home.database), time.monotonic()
+            self._lingerer = threading.Thread(target=self._linger, name="flyte-database", daemon=True)
+            self._lingerer.start()
         self._take_lock()
         try:
-            connection = connect_waiting(self.home.database)
-            try:
-                if migrate(connection):
-                    self.home.write_version(STORE_VERSION)
-            except BaseException:
-                connection.close()
-                raise
+            connection = self._instance.attach()
+            if migrate(connection):
+                self.home.write_version(STORE_VERSION)
         except BaseException:
+            self._detach()
             self._release_lock()
             raise
         self._connection, self._used_at = connection, time.monotonic()
-        threading.Thread(target=self._linger, name="flyte-database", daemon=True).start()
         return connection
 
     def _take_lock(self) -> None:
@@ -217,25 +213,38 @@ class Database:
         """Closes when it is due and nobody asks; whether it is closed."""
         if due and not self._users and self._connection is not None:
             self._gave_way = self._is_wanted()
-            self._connection.close()
-            self._connection = None
+            self._detach()
             self._release_lock()
         return self._connection is None
 
+    def _detach(self) -> None:
+        self._connection = None
+        if self._instance is not None:
+            self._instance.detach()
+
+    def _close_all(self) -> None:
+        """Closes the file and ends DuckDB, unless somebody asks."""
+        if self._close_if(True) and self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
     def _linger(self) -> None:
-        """The thread that closes the file when nobody asked for a while, or another process waits."""
-        closed = False
-        while not closed:
+        """The thread that closes the file when nobody asked for a while or another process waits, and then DuckDB."""
+        ended = False
+        while not ended:
             time.sleep(LOOK_SECONDS)
             with self._guard:
                 idle = time.monotonic() - self._used_at
-                closed = self._close_if(idle > LINGER_SECONDS or self._is_wanted())
+                self._close_if(idle > LINGER_SECONDS or self._is_wanted())
+                if idle > INSTANCE_SECONDS:
+                    self._close_all()
+                ended = self._lingerer is not threading.current_thread() or self._instance is None
 
     def _before_fork(self) -> None:
         self._forking = self._guard.acquire(timeout=FORK_WAIT_SECONDS)
         if self._forking:
             self._left.wait_for(lambda: not self._users, FORK_WAIT_SECONDS)
-            self._close_if(True)
+            self._close_all()
 
     def _in_parent(self) -> None:
         if self._forking:
@@ -243,50 +252,13 @@ class Database:
             self._guard.release()
 
     def _in_child(self) -> None:
-        connection, lock, in_use = self._connection, self._lock, not self._forking
+        instance, lock, in_use = self._instance, self._lock, not self._forking
         self._begin()
-        if connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # to close it would write into the parent's file
+        if instance is not None:
+            instance.abandon()
         if lock is not None:
             lock.abandon()
-        self._forked_in_use = in_use or connection is not None
-
-
-def connect_waiting(path: Path) -> DuckDBPyConnection:
-    """Opens the file; waits a little for another program that has it open."""
-    import duckdb
-
-    deadline = time.monotonic() + FOREIGN_SECONDS
-    while True:
-        try:
-            connection = duckdb.connect(path, config=CONFIG)
-            break
-        except duckdb.ConnectionException as error:
-            raise StoreBusyError(busy_message(path, f"this process ({os.getpid()})")) from error
-        except duckdb.IOException as error:
-            holder = HOLDER_PID.search(str(error))
-            if holder is None:
-                raise StoreError(f"{path} cannot be opened: {first_line(error)}") from error
-            if time.monotonic() > deadline:
-                raise StoreBusyError(busy_message(path, f"process {holder[1]}")) from error
-            time.sleep(LOOK_SECONDS)
-        except duckdb.Error as error:
-            cure = "Move it away to begin a new one"
-            raise StoreError(f"{path} cannot be opened: {first_line(error)}. {cure}.") from error
-    connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
-def busy_message(path: Path, holder: str) -> str:
-    return (
-        f"{path} is open in {holder}. Close it there (it was opened with duckdb.connect or the duckdb program) and ask"
-        " again; flyte_nb.connect() gives a copy to keep open. Runs are recorded meanwhile."
-    )
-
-
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
+        self._forked_in_use = in_use or instance is not None
 
 
 databases: dict[Path, Database] = {}

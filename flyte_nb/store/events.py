@@ -94,7 +94,7 @@ class TaskDeclared(msgspec.Struct, array_like=True, tag="task", frozen=True):
     isolation_reason: str = ""
 
 
-class ActionStarted(msgspec.Struct, array_like=True, tag="act", frozen=True):
+class ActionStarted(msgspec.Struct, array_like=True, tag="act", frozen=True, gc=False):
     run: str
     action: str
     parent: str
@@ -138,7 +138,7 @@ class AttemptEnded(msgspec.Struct, array_like=True, tag="tried", frozen=True):
     error: ErrorRecord | None = None
 
 
-class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True):
+class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True, gc=False):
     run: str
     action: str
     attempt: int
@@ -158,7 +158,7 @@ class ActionEnded(msgspec.Struct, array_like=True, tag="end", frozen=True):
     """When the last attempt had what it asked for, and its process began to start."""
 
 
-class LogWritten(msgspec.Struct, array_like=True, tag="log", frozen=True):
+class LogWritten(msgspec.Struct, array_like=True, tag="log", frozen=True, gc=False):
     run: str
     action: str
     attempt: int

@@ -14,10 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from flyte_nb.store.cached_results import DamagedResultError, read_result
 from flyte_nb.store.home import Home
 from flyte_nb.store.names import SHORTEST_NAME_BYTES, NameReader, Names
 from flyte_nb.store.schema import PHASES_OVER
 from flyte_nb.store.values import ValueStore
+from flyte_nb.types.contents import is_whole
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -59,12 +63,18 @@ class Held:
 
 @dataclass(slots=True)
 class Cached:
-    """One cached result."""
+    """One cached result.
+
+    Attributes:
+        used_ns: when it was stored or last used.
+        is_whole: its values are stored.
+    """
 
     path: Path
     size_bytes: int
-    stored_ns: int
+    used_ns: int
     names: Names
+    is_whole: bool
 
 
 @dataclass(slots=True)
@@ -84,17 +94,21 @@ class Holdings:
     """Newest first."""
     cached: list[Cached]
 
-    def names(self, without: Collection[str] = (), cached_since_ns: int = 0) -> Names:
+    def outworn(self, used_since_ns: int) -> list[Cached]:
+        """The cached results that were not used since then, or that nobody can use any more."""
+        return [cached for cached in self.cached if cached.used_ns < used_since_ns or not cached.is_whole]
+
+    def names(self, without: Collection[str] = (), used_since_ns: int = 0) -> Names:
         """What stays named.
 
         Args:
             without: once these runs are gone.
-            cached_since_ns: once results that were cached before are gone, too.
+            used_since_ns: once cached results that were not used since then are gone, too.
         """
         kept = [held for held in self.runs if held.run not in without]
         names = Names(folders={held.run for held in kept})
         names.update(held.names for held in kept)
-        return names.update(cached.names for cached in self.cached if cached.stored_ns >= cached_since_ns)
+        return names.update(cached.names for cached in self.cached if cached.used_ns >= used_since_ns)
 
 
 def read_holdings(connection: DuckDBPyConnection, home: Home, keep_label: str) -> Holdings:
@@ -132,6 +146,7 @@ def rows_of(connection: DuckDBPyConnection, query: str) -> Iterator[tuple[str, b
 
 def cached_in(home: Home, reader: NameReader) -> Iterator[Cached]:
     """Every cached result."""
+    values = ValueStore(home)
     for path in home.cache.glob("*/*"):
         if KEY.fullmatch(path.name):
             try:
@@ -140,7 +155,16 @@ def cached_in(home: Home, reader: NameReader) -> Iterator[Cached]:
                 continue
             names = Names()
             reader.read(content, names)
-            yield Cached(path, state.st_size, state.st_mtime_ns, names)
+            yield Cached(path, state.st_size, state.st_mtime_ns, names, is_usable(path, values))
+
+
+def is_usable(path: Path, values: ValueStore) -> bool:
+    """Whether the values of a cached result are stored; of one that cannot be read it is not known."""
+    try:
+        result = read_result(str(path))
+        return result is None or is_whole(result.payload, lambda digest: values.path(digest).exists(), values)
+    except (DamagedResultError, KeyError, msgspec.DecodeError):
+        return True
 
 
 def stored_in(home: Home) -> tuple[dict[str, Stored], dict[str, Stored]]:

@@ -47,16 +47,17 @@ class Home:
     path: Path
 
     @classmethod
-    def find(cls, path: str | os.PathLike[str] | None = None) -> Home:
+    def find(cls, path: str | os.PathLike[str] | None = None, start: Path | None = None) -> Home:
         """The home to use from here.
 
         Args:
             path: the store's folder itself; None looks at FLYTE_NB_HOME, then for the project's root.
+            start: the folder whose project is meant; None is the working directory.
         """
         chosen = path or os.environ.get("FLYTE_NB_HOME")
         if chosen:
             return cls(Path(chosen).expanduser().resolve())
-        path = project_root(Path.cwd()) / FOLDER
+        path = project_root(start or Path.cwd()) / FOLDER
         return cls(local_path(path) if is_on_network(path) else path)
 
     @property

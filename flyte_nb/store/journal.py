@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -114,6 +114,20 @@ class Journal:
             JournalWriteError: the journal is closed.
         """
         self._payloads.append(payload)
+        if self._asleep:
+            self._wake()
+        return self._taken + len(self._payloads)
+
+    def append_together(self, payloads: Sequence[bytes]) -> int:
+        """Adds several payloads that reach the OS with one write: whoever kills this process finds all or none.
+
+        Returns:
+            The position behind the last.
+
+        Raises:
+            JournalWriteError: the journal is closed.
+        """
+        self._payloads.extend(payloads)
         if self._asleep:
             self._wake()
         return self._taken + len(self._payloads)
@@ -230,12 +244,7 @@ class Journal:
         ended = False
         while not ended and not self._broken:
             with self._lock:
-                self._asleep = True
-                while not self._has_work():
-                    self._changed.wait()
-                self._asleep = self._ended is not None
-                if not self._waiters and self._ended is None:
-                    self._changed.wait(SYNC_WITHIN_SECONDS)
+                self._await_work()
                 ended = self._ended is not None
                 waiters, self._waiters = self._waiters, []
             failure = self._flush_and_sync()
@@ -247,6 +256,17 @@ class Journal:
             if failure is not None and not ended:
                 with self._lock:
                     self._changed.wait(RETRY_SECONDS)
+
+    def _await_work(self) -> None:
+        """Returns when somebody waits for an fsync or one is due (called with the lock held)."""
+        while not self._waiters and self._ended is None:
+            self._changed.wait(SYNC_WITHIN_SECONDS)  # awake: whoever appends meanwhile need not say so
+            if self._has_work():
+                return
+            self._asleep = True
+            while not self._has_work():
+                self._changed.wait()
+            self._asleep = self._ended is not None
 
     def _has_work(self) -> bool:
         """Whether the syncing thread has anything to do; one may wait for what its present round is syncing."""

@@ -18,11 +18,15 @@ class FileLock:
     """One lock file, opened once. Not for use by several threads at a time.
 
     Args:
-        path: the file; created when missing, never deleted by this class.
+        path: the file, never deleted by this class.
+        create: make it when it is missing.
+
+    Raises:
+        FileNotFoundError: it is missing, or its folder.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o666)
 
     def try_exclusive(self) -> bool:
         """Takes the lock if nobody has it in any way."""

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.store.database import Database
@@ -21,7 +22,7 @@ from flyte_nb.store.events import ErrorRecord, RunLabelled, encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
 from flyte_nb.store.owner import Owner
-from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
+from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, OutcomeRow, RunRow, TaskRow
 from flyte_nb.store.segments import find_owner, list_segments
 from flyte_nb.store.snapshot import snapshot
 from flyte_nb.store.sql import has_pandas, select
@@ -37,6 +38,7 @@ RUN_COLUMNS = """run AS name, task, phase, started_ns, ended_ns, labels, annotat
 ACTION_COLUMNS = """run, action AS name, parent, kind, task, spec, group_name AS "group", phase, queued_ns, started_ns,
     ended_ns, attempt, error, source, note, coalesce(isolation, '') AS "where", inputs, outputs, trace_inputs,
     initializing_ns"""
+OUTCOME_COLUMNS = "action, parent, kind, spec, phase, note, coalesce(inputs, ''::BLOB), outputs"
 TASK_COLUMNS = """task, spec, own_digest, deep_digest, source, inputs, outputs, settings, types, short_name, place,
     isolation, isolation_reason"""
 
@@ -120,6 +122,11 @@ class Store:
         query = f"SELECT {ACTION_COLUMNS} FROM store.actions WHERE run = ? ORDER BY queued_ns, rowid"
         return [action_row(record) for record in self._records(query, [run])]
 
+    def outcomes(self, run: str) -> list[OutcomeRow]:
+        """What of each action of a run another run may reuse, in no order."""
+        query = f"SELECT {OUTCOME_COLUMNS} FROM store.actions WHERE run = ?"
+        return list(starmap(OutcomeRow, self._rows(query, [run])))
+
     def action(self, run: str, action: str) -> ActionRow:
         """One action, by its name or an unambiguous beginning of it.
 
@@ -143,6 +150,15 @@ class Store:
         query = """SELECT attempt, phase, started_ns, ended_ns, error FROM store.all_attempts
             WHERE run = ? AND action = ? ORDER BY attempt"""
         return [AttemptRow(**with_error(record)) for record in self._records(query, [run, action])]
+
+    def earlier_attempts(self, run: str) -> dict[str, list[AttemptRow]]:
+        """The attempts before the last of every action that was retried, in order."""
+        query = """SELECT action, attempt, phase, started_ns, ended_ns, error FROM store.attempts
+            WHERE run = ? ORDER BY attempt"""
+        earlier: dict[str, list[AttemptRow]] = {}
+        for record in self._records(query, [run]):
+            earlier.setdefault(record.pop("action"), []).append(AttemptRow(**with_error(record)))
+        return earlier
 
     def logs(
         self, run: str, action: str | None = None, limit: int | None = None, after: int | None = None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from flyte_nb.store.cached_results import remove_results
+from flyte_nb.store.cached_results import remove_idle_locks, remove_results
 from flyte_nb.store.compaction import compact
 from flyte_nb.store.database import Database
 from flyte_nb.store.holdings import Held, Holdings, Stored, folder_bytes, read_holdings, stored_in
@@ -89,12 +89,13 @@ def prune(home: Home, keep: Keep, is_dry_run: bool = False) -> Pruned:
     doomed = forecast.choose()
     if is_dry_run:
         return forecast.outcome(doomed)
-    cached_since_ns = forecast.cached_since_ns(doomed)
+    used_since_ns = forecast.used_since_ns(doomed)
     size_before_bytes = folder_bytes(home.path)
     pruned = Pruned(delete_runs(database, [held.run for held in doomed]), size_before_bytes=size_before_bytes)
-    forgotten = [cached.path for cached in holdings.cached if cached.stored_ns < cached_since_ns]
-    remove_results(home.cache, forgotten)
-    pruned.cached = len(forgotten)
+    outworn = [cached.path for cached in holdings.outworn(used_since_ns)]
+    remove_results(home.cache, outworn)
+    pruned.cached = len(outworn)
+    remove_idle_locks(home.cache)
     collect(database, pruned, now)
     if pruned.runs:
         compact(database)
@@ -142,10 +143,10 @@ class Forecast:
 
     def outcome(self, doomed: Sequence[Held]) -> Pruned:
         """What the store would be without these runs."""
-        cached_since_ns = self.cached_since_ns(doomed)
-        gone = [cached for cached in self._holdings.cached if cached.stored_ns < cached_since_ns]
+        used_since_ns = self.used_since_ns(doomed)
+        gone = self._holdings.outworn(used_since_ns)
         runs = [held.run for held in doomed]
-        names = self._holdings.names(set(runs), cached_since_ns)
+        names = self._holdings.names(set(runs), used_since_ns)
         values, pending = waste(self._values, names.values, self._now)
         folders, pending_folders = waste(self._folders, names.folders, self._now, runs)
         freed_bytes = sum(cached.size_bytes for cached in gone)
@@ -155,8 +156,8 @@ class Forecast:
         size_bytes = max(0, self._size_bytes - freed_bytes)
         return Pruned(runs, len(gone), len(values), len(folders), pending_bytes, self._size_bytes, size_bytes)
 
-    def cached_since_ns(self, doomed: Sequence[Held]) -> int:
-        """Results cached before go with the runs of their time."""
+    def used_since_ns(self, doomed: Sequence[Held]) -> int:
+        """Cached results that were neither stored nor used since go with the runs of their time."""
         if self._keep.older_than is not None:
             return self._limit_ns()
         return max((held.ended_ns or 0 for held in doomed), default=0)

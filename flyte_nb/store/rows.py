@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from flyte_nb.store.events import ErrorRecord
 
-__all__ = ["ActionRow", "AttemptRow", "LogRow", "RunRow", "TaskRow"]
+__all__ = ["ActionRow", "AttemptRow", "LogRow", "OutcomeRow", "RunRow", "TaskRow"]
 
 
 @dataclass(slots=True)
@@ -58,6 +60,19 @@ class ActionRow:
     trace_inputs: list[tuple[str, str]] | None = None
     where: str = ""
     initializing_ns: int | None = None
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, gc=False):
+    """What of an action another run may reuse: `ActionRow` without what only shows."""
+
+    name: str
+    parent: str
+    kind: str
+    spec: int
+    phase: str
+    note: str
+    inputs: bytes
+    outputs: bytes | None
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ the task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -28,7 +27,7 @@ ValueRow = tuple[str, str, str, int, str | None, int, str, str | None]
 """run, action, direction, position, digest, size_bytes, preview, value"""
 
 
-def value_rows(run: str, action: str, direction: str, payload: bytes) -> Iterator[ValueRow]:
+def value_rows(run: str, action: str, direction: str, payload: bytes) -> list[ValueRow]:
     """One row for each value of a payload (the packed list of a call's values); none when it is not one.
 
     Args:
@@ -40,20 +39,21 @@ def value_rows(run: str, action: str, direction: str, payload: bytes) -> Iterato
     try:
         raws = decode_raws(payload)
     except (msgspec.DecodeError, ValueError):
-        return
-    for position, raw in enumerate(raws):
-        view = memoryview(raw)
-        digest, size = None, view.nbytes
+        return []
+    rows = []
+    for position, raw in enumerate(map(bytes, raws)):
+        digest, size_bytes = None, len(raw)
         try:
-            tree = unpack(view)
+            tree = unpack(raw)
             if type(tree) is Ext and tree.code == BLOB:
                 blob = leaf_content(tree)
-                digest, size = blob.digest, blob.size_bytes
+                digest, size_bytes = blob.digest, blob.size_bytes
             preview = encode_preview(preview_of_tree(tree)).decode()
             value = value_json(tree)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             preview, value = UNREADABLE, None
-        yield run, action, direction, position, digest, size, preview, value
+        rows.append((run, action, direction, position, digest, size_bytes, preview, value))
+    return rows
 
 
 def value_json(tree: Any) -> str | None:

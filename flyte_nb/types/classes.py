@@ -14,14 +14,17 @@ import io
 import sys
 import weakref
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as trackers
 
-__all__ = ["ValuePickler", "class_of_id", "fill_class", "id_of_class", "identify_code"]
+from flyte_nb.errors import RuntimeUserError
 
+__all__ = ["PYTHON", "ValuePickler", "check_python", "class_of_id", "fill_class", "id_of_class", "identify_code"]
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SENTINELS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
 """Objects of `dataclasses` that are what they are by identity."""
 
@@ -61,11 +64,40 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is
             reduced = super().reducer_override(obj)
             self.holds_code |= is_by_value(reduced)
             return reduced
+        if isinstance(obj, CodeType):
+            _, arguments = self.dispatch_table[CodeType](obj)
+            return code_of, (PYTHON, *arguments)
         if id(obj) in _names_of_sentinels:
             return _names_of_sentinels[id(obj)]
         if type(obj) is functools.cached_property:  # before Python 3.12 it holds a lock
             return functools.cached_property, (obj.func,), {"attrname": obj.attrname, "__doc__": obj.__doc__}
         return super().reducer_override(obj)
+
+
+def code_of(python: str, *arguments: Any) -> CodeType:
+    """Pickled code.
+
+    Raises:
+        RuntimeUserError: another Python compiled it.
+    """
+    check_python(python)
+    return CodeType(*arguments)
+
+
+def check_python(python: str) -> None:
+    """Compiled code is for one minor version of Python; another would crash.
+
+    Args:
+        python: that compiled it, such as `3.11`.
+
+    Raises:
+        RuntimeUserError: it was another than this.
+    """
+    if python != PYTHON:
+        raise RuntimeUserError(
+            "OtherPython",
+            f"it holds code that Python {python} compiled, which Python {PYTHON} cannot run: open it with {python}",
+        )
 
 
 def is_by_value(reduced: Any) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["is_whole"]
 
 DIGEST_CHARS = 64
 """Shorter payloads name no large value."""
+UNRECORDED_BYTES = UNRECORDED.encode()
 
 
 def is_whole(payload: bytes, is_stored: Callable[[str], bool], blobs: Blobs) -> bool:
@@ -26,6 +27,9 @@ def is_whole(payload: bytes, is_stored: Callable[[str], bool], blobs: Blobs) -> 
         is_stored: tells it of a digest.
         blobs: where large values are.
     """
+
+    if len(payload) < DIGEST_CHARS and UNRECORDED_BYTES not in payload:
+        return True
 
     def stands(tree: Any) -> bool:
         kind = type(tree)
@@ -41,4 +45,4 @@ def is_whole(payload: bytes, is_stored: Callable[[str], bool], blobs: Blobs) -> 
         tag, inner = content
         return tag != UNRECORDED and stands(inner)
 
-    return (len(payload) < DIGEST_CHARS and UNRECORDED.encode() not in payload) or stands(unpack(payload))
+    return stands(unpack(payload))

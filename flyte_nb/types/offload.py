@@ -36,7 +36,7 @@ def unpack_values(payload: bytes, blobs: Blobs) -> list[Any]:
     Raises:
         KeyError: a large value is no longer in the value store.
     """
-    return [_fetched(tree, blobs) for tree in unpack(payload)]
+    return [_fetched(tree, blobs) if type(tree) is Ext else tree for tree in unpack(payload)]
 
 
 def _offloaded(tree: Any, blobs: Blobs) -> Any:
@@ -46,8 +46,8 @@ def _offloaded(tree: Any, blobs: Blobs) -> Any:
     return blob_leaf(Blob(blobs.put([packed]), len(packed), TREE, preview_of_tree(tree)))
 
 
-def _fetched(tree: Any, blobs: Blobs) -> Any:
-    if type(tree) is Ext and tree.code == BLOB:
+def _fetched(tree: Ext, blobs: Blobs) -> Any:
+    if tree.code == BLOB:
         blob: Blob = leaf_content(tree)
         if blob.codec == TREE:
             return unpack(blobs.get(blob.digest)[0])

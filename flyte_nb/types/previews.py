@@ -36,7 +36,7 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     set: ("{", "}"),
     frozenset: ("frozenset({", "})"),
 }
-_SCALARS = (int, float, complex, bool, type(None))
+_SCALARS = frozenset([int, float, complex, bool, type(None)])
 _DATED = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
 
 
@@ -56,6 +56,8 @@ def preview_of_value(value: Any, level: int = 0) -> Preview:
 def preview_of_tree(tree: Any, level: int = 0) -> Preview:
     """The preview of an encoded value whose Python type is not known here."""
     kind = type(tree)
+    if kind in _SCALARS:
+        return {"kind": "scalar", "text": _cut(repr(tree))}
     if kind is Ext:
         try:
             return _preview_of_leaf(tree, level)

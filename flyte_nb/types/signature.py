@@ -163,6 +163,8 @@ class Signature:
         if not self._outputs:
             return (None,)
         trees = self._unpack(payload, len(self._outputs), "outputs", blobs)
+        if type(trees[0]) is self._output_scalar:
+            return (trees[0],)
         return tuple(self._decoded(self._outputs, trees, blobs).values())
 
     def outputs_as_result(self, values: tuple[Any, ...]) -> Any:

@@ -45,6 +45,9 @@ def named_arguments(
     Raises:
         TypeError: they do not fit its signature.
     """
+    names = function.positional_names
+    if names is not None and not kwargs and len(args) == len(names):
+        return dict(zip(names, args, strict=True))
     bound = function.signature.bind(*args, **kwargs)
     bound.apply_defaults()
     return dict(bound.arguments)

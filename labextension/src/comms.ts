@@ -3,31 +3,74 @@
  *
  * Either side opens: the kernel when it displays a run, this page when it draws a live run that it has no comm for
  * (after a reload) or when a detail is wanted that the document does not carry. All views of a run share its comm.
+ *
+ * A kernel that runs a cell says nothing to a page that was just opened, until the cell is over: neither what it is nor
+ * what it is asked. Until then the Jupyter server reads the run's record for the page.
  */
 import type {ISessionContext} from '@jupyterlab/apputils';
 import type {Kernel, KernelMessage} from '@jupyterlab/services';
+import type {CommHandler} from '@jupyterlab/services/lib/kernel/comm';
+import type {RunsServer} from './server.js';
+import {ServerPort} from './serverport.js';
 import type {FromKernel, Port, ToKernel} from './view/document.js';
 import type {MountedRun} from './view/mount.js';
 
 export const COMM_TARGET = 'flyte_nb.run';
 const OFFER_MS = 1000;
+/** A kernel that has not said what it is by then runs a cell. */
+const SILENCE_MS = 1500;
+/** The record of a run is read this often. */
+const RECORD_SECONDS = 1;
+
+/** A subshell that has not started by then is not waited for. */
+const SUBSHELL_MS = 1000;
+
+type Sendable = Parameters<Kernel.IComm['send']>[0];
+
+/** A message as a comm takes it: plain JSON, which the types of messages are. */
+export function sendable(message: ToKernel): Sendable {
+  return {...message} as unknown as Sendable;
+}
+
+/** Opens a comm where the kernel answers it while a cell runs: on a subshell, once there is one. */
+export async function openBesideCells(
+  kernel: Kernel.IKernelConnection,
+  comm: Kernel.IComm,
+  data: Record<string, string>
+): Promise<void> {
+  const tooLate = new Promise(resolve => setTimeout(resolve, SUBSHELL_MS));
+  const {subshellStarted} = comm as Partial<Pick<CommHandler, 'subshellStarted'>>;
+  const started = subshellStarted?.catch(() => undefined); // then the main shell answers, between cells
+  if (kernel.supportsSubshells) await Promise.race([started, tooLate]);
+  if (!comm.isDisposed && !kernel.isDisposed) comm.open(data);
+}
 
 /** One run's views, and the comm that serves them while there is one. */
 interface Channel {
   views: Set<MountedRun>;
   comm: Kernel.IComm | null;
   listeners: Set<(message: FromKernel) => void>;
+  /** Reads the run's record while the kernel is silent. */
+  record: ServerPort | null;
 }
 
 export class RunComms {
   private readonly channels = new Map<string, Channel>();
   private kernel: Kernel.IKernelConnection | null = null;
+  private readonly opening = new WeakMap<Kernel.IComm, Promise<void>>();
+  /** Whether the kernel has told this page what it is: from then on it can be asked while a cell runs. */
+  private hasSpoken = false;
   private readonly onTarget = (comm: Kernel.IComm, open: KernelMessage.ICommOpenMsg) => {
     const {run} = open.content.data as {run?: unknown};
     if (typeof run === 'string') this.adopt(run, comm);
   };
 
-  constructor(private readonly context: ISessionContext) {
+  /** `server` reads records of the project of the notebook at `path()`. */
+  constructor(
+    private readonly context: ISessionContext,
+    private readonly server: RunsServer,
+    private readonly path: () => string
+  ) {
     context.kernelChanged.connect(this.onKernel, this);
     context.statusChanged.connect(this.onStatus, this);
     this.onKernel();
@@ -36,12 +79,16 @@ export class RunComms {
   /** Lets a view be served: what it asks of the kernel opens the comm where there is none. */
   add(view: MountedRun, run: string): void {
     this.channel(run).views.add(view);
-    if (this.isAlive) view.attach(this.port(run));
+    if (!this.isAlive) return;
+    if (this.hasSpoken) view.attach(this.port(run));
+    else if (this.channel(run).record) view.attach(this.channel(run).record);
+    else this.readRecordLater(run);
   }
 
   remove(view: MountedRun): void {
     for (const [run, channel] of this.channels) {
       channel.views.delete(view);
+      if (channel.views.size === 0) this.stopReading(channel);
       if (channel.views.size === 0 && !channel.comm) this.channels.delete(run);
     }
   }
@@ -56,7 +103,8 @@ export class RunComms {
 
   private channel(run: string): Channel {
     let channel = this.channels.get(run);
-    if (!channel) this.channels.set(run, (channel = {views: new Set(), comm: null, listeners: new Set()}));
+    const empty = (): Channel => ({views: new Set(), comm: null, listeners: new Set(), record: null});
+    if (!channel) this.channels.set(run, (channel = empty()));
     return channel;
   }
 
@@ -71,7 +119,42 @@ export class RunComms {
     this.kernel = kernel;
     if (!kernel) return;
     kernel.registerCommTarget(COMM_TARGET, this.onTarget);
-    for (const [run, {views}] of this.channels) views.forEach(view => view.attach(this.port(run)));
+    this.hasSpoken = false;
+    void kernel.info.then(() => this.onSpoken(kernel));
+    for (const run of this.channels.keys()) this.readRecordLater(run);
+  }
+
+  private onSpoken(kernel: Kernel.IKernelConnection): void {
+    if (kernel !== this.kernel) return;
+    this.hasSpoken = true;
+    for (const [run, channel] of this.channels) {
+      this.stopReading(channel);
+      if (!channel.comm) channel.views.forEach(view => view.attach(this.port(run)));
+    }
+  }
+
+  private readRecordLater(run: string): void {
+    setTimeout(() => void this.readRecord(run), SILENCE_MS);
+  }
+
+  private async readRecord(run: string): Promise<void> {
+    const channel = this.channels.get(run);
+    const isWanted = () => channel === this.channels.get(run) && !this.hasSpoken && !channel?.comm && this.isAlive;
+    if (!channel || channel.record || !isWanted()) return;
+    try {
+      const {store} = await this.server.stores(this.path(), false);
+      await this.server.run(store.store, run);
+      if (channel.record || !isWanted()) return;
+      channel.record = new ServerPort(this.server, store.store, run, RECORD_SECONDS, () => channel.views.size > 0);
+      channel.views.forEach(view => view.attach(channel.record));
+    } catch {
+      // No such record, or no such server: the views stay as they were saved, which they say.
+    }
+  }
+
+  private stopReading(channel: Channel): void {
+    channel.record?.dispose();
+    channel.record = null;
   }
 
   /** A restarted kernel keeps its connection and the registered target, and forgets every comm. */
@@ -82,6 +165,7 @@ export class RunComms {
   private dropComms(): void {
     for (const channel of this.channels.values()) {
       channel.comm = null;
+      this.stopReading(channel);
       channel.views.forEach(view => view.attach(null));
     }
   }
@@ -92,6 +176,7 @@ export class RunComms {
    */
   private adopt(run: string, comm: Kernel.IComm): void {
     this.use(run, comm);
+    this.stopReading(this.channel(run));
     this.channel(run).views.forEach(view => view.attach(this.port(run)));
   }
 
@@ -99,7 +184,7 @@ export class RunComms {
   private greetLater(run: string, message: ToKernel): void {
     setTimeout(() => {
       const channel = this.channels.get(run);
-      if (channel && channel.views.size > 0 && !channel.comm) this.open(run)?.send({...message});
+      if (channel && channel.views.size > 0 && !channel.comm) this.tell(this.open(run), message);
     }, OFFER_MS);
   }
 
@@ -107,8 +192,16 @@ export class RunComms {
     if (!this.kernel || !this.isAlive) return null;
     const comm = this.kernel.createComm(COMM_TARGET);
     this.use(run, comm);
-    comm.open({run});
+    const opening = openBesideCells(this.kernel, comm, {run});
+    this.opening.set(comm, opening);
+    void opening.then(() => this.opening.delete(comm));
     return comm;
+  }
+
+  private tell(comm: Kernel.IComm | null, message: ToKernel): void {
+    const opening = comm && this.opening.get(comm);
+    if (opening) void opening.then(() => this.tell(comm, message));
+    else if (comm && !comm.isDisposed) comm.send(sendable(message));
   }
 
   private use(run: string, comm: Kernel.IComm): void {
@@ -132,7 +225,7 @@ export class RunComms {
       send: (message: ToKernel) => {
         const known = channel.comm && !channel.comm.isDisposed ? channel.comm : null;
         if (!known && message.kind === 'hello') this.greetLater(run, message);
-        else (known ?? this.open(run))?.send({...message});
+        else this.tell(known ?? this.open(run), message);
       },
       onMessage: listener => {
         channel.listeners.add(listener);

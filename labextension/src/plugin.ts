@@ -5,6 +5,10 @@ import {IRenderMimeRegistry} from '@jupyterlab/rendermime';
 import type {IRenderMime} from '@jupyterlab/rendermime-interfaces';
 import {Widget} from '@lumino/widgets';
 import {RunComms} from './comms.js';
+import {RunsServer} from './server.js';
+import {comparisonFactory} from './comparisons.js';
+import {formFactory} from './forms.js';
+import {runsPlugin} from './runsplugin.js';
 import type {RunDocument} from './view/document.js';
 import {mountRun, problemWith, type MountedRun} from './view/mount.js';
 
@@ -65,19 +69,23 @@ function keepPlainKeys(event: KeyboardEvent): void {
   target.toggleAttribute('data-lm-suppress-shortcuts', !modified);
 }
 
-const plugin: JupyterFrontEndPlugin<void> = {
+const renderer: JupyterFrontEndPlugin<void> = {
   id: 'flyte-nb:run-renderer',
   description: 'Draws flyte_nb runs in notebook outputs.',
   autoStart: true,
   requires: [IRenderMimeRegistry],
   optional: [INotebookTracker],
-  activate: (_: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: INotebookTracker | null) => {
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: INotebookTracker | null) => {
+    const server = new RunsServer(app.serviceManager.serverSettings);
     registry.addFactory(rendererFactory(null));
+    registry.addFactory(formFactory(null, RANK));
+    registry.addFactory(comparisonFactory(RANK));
     // On the window and on the way down, before the application's listener on the document in either phase.
     window.addEventListener('keydown', keepPlainKeys, {capture: true});
     const serve = (panel: NotebookPanel) => {
-      const comms = new RunComms(panel.sessionContext);
+      const comms = new RunComms(panel.sessionContext, server, () => panel.context.path);
       panel.content.rendermime.addFactory(rendererFactory(comms));
+      panel.content.rendermime.addFactory(formFactory({panel, comms}, RANK));
       panel.disposed.connect(() => comms.dispose());
     };
     notebooks?.forEach(serve);
@@ -85,4 +93,4 @@ const plugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default plugin;
+export default [renderer, runsPlugin];

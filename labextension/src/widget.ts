@@ -1,9 +1,17 @@
 /** The anywidget module (VS Code, Colab, plain pages): the model's `doc` is drawn, its custom messages are the port. */
 import type {AnyModel} from '@anywidget/types';
+import compare from '../style/compare.css';
 import detail from '../style/detail.css';
 import explorer from '../style/explorer.css';
+import form from '../style/form.css';
+import graph from '../style/graph.css';
 import views from '../style/views.css';
+import {mountComparison} from './view/compare.js';
+import type {ComparisonDocument} from './view/comparison.js';
 import type {FromKernel, Port, RunDocument} from './view/document.js';
+import type {FormDocument} from './view/form/document.js';
+import type {FormHost} from './view/form/form.js';
+import {mountForm, type MountedForm} from './view/form/mount.js';
 import {mountRun, type MountedRun} from './view/mount.js';
 
 interface State {
@@ -16,7 +24,10 @@ export default {
     const port = portOf(model);
     const serve = (run: string) => view.attach(run === model.get('doc').run ? port : null);
     const view = drawRun(el, model.get('doc'), port, serve);
-    const onDocument = () => view.update(model.get('doc'));
+    const onDocument = () => {
+      view.update(model.get('doc'));
+      serve(view.run);
+    };
     model.on('change:doc', onDocument);
     return () => {
       model.off('change:doc', onDocument);
@@ -34,6 +45,18 @@ export function drawRun(
 ): MountedRun {
   addStyle(el);
   return mountRun(el, doc, port, switched);
+}
+
+/** Draws a comparison of two runs into a plain page. */
+export function drawComparison(el: HTMLElement, doc: ComparisonDocument): void {
+  addStyle(el);
+  mountComparison(el, doc);
+}
+
+/** Draws a form into a plain page. */
+export function drawForm(el: HTMLElement, doc: FormDocument, can: FormHost = {}): MountedForm {
+  addStyle(el);
+  return mountForm(el, doc, can);
 }
 
 function portOf(model: AnyModel<State>): Port {
@@ -54,6 +77,6 @@ function addStyle(el: HTMLElement): void {
   if (target.querySelector('style[data-flyte-nb]')) return;
   const sheet = document.createElement('style');
   sheet.dataset.flyteNb = '';
-  sheet.textContent = [explorer, views, detail].join('\n');
+  sheet.textContent = [explorer, views, graph, detail, form, compare].join('\n');
   target.append(sheet);
 }

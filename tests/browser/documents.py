@@ -36,6 +36,7 @@ COLUMNS: dict[str, Any] = {
     "error": None,
     "source": "",
     "note": "",
+    "tries": None,
 }
 STARTED_AT_MS = 1790000000000
 
@@ -93,6 +94,7 @@ def detail(action: str, task: str, **parts: Any) -> dict[str, Any]:
         "logs": [],
         "logs_omitted": 0,
         "report": None,
+        "links": [],
         "code": None,
         "snippet": f'flyte_nb.remote.Run.get("r7k2m9")["{action}"].outputs()',
         **parts,
@@ -180,7 +182,9 @@ def failed_run() -> Document:
         }
         rows.append(row)
     rows[2].update(source="cache", end=404.0)
-    rows[6].update(phase="failed", attempt=3, error="ValueError: depth 9: more leaves than rows")
+    tries = [[640.0, 1300.0], [1400.0, 1900.0]]
+    error = "ValueError: depth 9: more leaves than rows"
+    rows[6].update(phase="failed", attempt=3, error=error, tries=tries, start=2000.0, end=2660.0)
     rows.append(
         {"name": "t1", "parent": 3, "task": 3, "kind": 1, "queued": 470, "start": 471, "end": 900, "label": "fold=0"}
     )
@@ -224,6 +228,7 @@ def failed_run() -> Document:
     ]
     code = {
         "source": SOURCE,
+        "signature": "fit(frame: DataFrame, depth: int) -> Model",
         "place": "cell 3, line 1",
         "settings": {"retries": "2", "cache": "auto"},
         "digest": "b3:5e1f9c",
@@ -271,7 +276,15 @@ def failed_run() -> Document:
             ],
         ),
         detail(
-            "a6fit", "iris.fit", phase="failed", inputs=inputs, error=failure, logs=LOGS, attempts=attempts, code=code
+            "a6fit",
+            "iris.fit",
+            phase="failed",
+            inputs=inputs,
+            error=failure,
+            logs=LOGS,
+            attempts=attempts,
+            code=code,
+            links=[["dashboard", "https://boards.example/r7k2m9/a6fit"], ["shell", "javascript:alert(1)"]],
         ),
         detail(
             "a3fit",
@@ -291,7 +304,7 @@ def failed_run() -> Document:
                     "str",
                     kind="text",
                     text="Depth 3 scores best.",
-                    full="Depth 3 scores best.\nDepth 9 could not be fitted.",
+                    full="\n".join(["Depth 3 scores best.", *(f"Depth {k} was tried." for k in range(40))]),
                 ),
             ],
             report="<h1 style='font-family:sans-serif'>Scores</h1><p>Depth 3 scores <b>0.94</b>.</p>",
@@ -302,6 +315,11 @@ def failed_run() -> Document:
         tasks,
         labels={"owner": "ada"},
         error={**{k: failure[k] for k in ("code", "kind", "message", "place")}, "action": "a6fit"},
+        flows=[
+            ["a1split", "o0", "a2fit", "frame", 5],
+            ["a1split", "o1", "a2fit", "order", 5],
+            ["a2fit", "o0", "a9report", "scores", 4],
+        ],
         details={d["action"]: d for d in details},
     )
 

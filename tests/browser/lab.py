@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from playwright.sync_api import Page
 
 PROJECT = Path(__file__).parents[2]
 LABEXTENSION = PROJECT / "flyte_nb" / "notebook" / "labextension"
+SERVER_EXTENSION = PROJECT / "labextension" / "server.json"
 READY_MS = 60_000
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -74,6 +76,9 @@ def running_lab(root: Path) -> Iterator[Lab]:
     extensions = root / "labextensions"
     extensions.mkdir()
     (extensions / "flyte-nb").symlink_to(LABEXTENSION, target_is_directory=True)
+    enabled = root / "config" / "jupyter_server_config.d"
+    enabled.mkdir(parents=True)
+    shutil.copy(SERVER_EXTENSION, enabled / "flyte_nb.json")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

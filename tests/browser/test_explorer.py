@@ -129,7 +129,7 @@ def test_ten_thousand_actions_fold_and_lay_out_only_what_is_seen(draw_run: DrawR
     page.keyboard.press("End")
     expect(page.locator(".fnb-row[aria-selected=true]")).to_have_attribute("aria-rowindex", "10001")
     page.get_by_role("tab", name="Timeline").click()
-    expect(page.locator("canvas")).to_be_visible()
+    expect(page.locator(".fnb-timelinepane canvas")).to_be_visible()
     assert page.locator(".fnb-root *").count() < 1000
 
 
@@ -150,8 +150,10 @@ def test_what_a_task_says_stays_text(draw_run: DrawRun) -> None:
     page.locator(".fnb-row:has(.fnb-layers)").click()
     expect(page.locator(".fnb-detailhead")).to_contain_text("<script>")
     page.get_by_role("tab", name="Timeline").click()
-    page.locator("canvas").hover(position={"x": 300, "y": 40})
+    page.locator(".fnb-timelinepane canvas").hover(position={"x": 300, "y": 40})
     expect(page.locator(".fnb-tip")).to_contain_text("<script>")
+    page.get_by_role("tab", name="Graph").click()
+    expect(page.locator(".fnb-node", has_text="<script>").first).to_be_visible()
     assert page.evaluate("window.hacked") is None
 
 

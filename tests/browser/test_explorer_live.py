@@ -125,11 +125,48 @@ def test_the_output_of_a_running_action_grows_and_stays_at_its_end(live: Page) -
     live.wait_for_function("asked.filter(m => m.kind === 'detail' && m.action === 'a2').length >= 2")
 
 
-def test_abort_is_sent_once(live: Page) -> None:
+def test_abort_is_asked_first_and_sent_once(live: Page) -> None:
     say(live, "snapshot", doc=documents.running_run())
-    live.get_by_role("button", name="Abort").click()
+    live.get_by_role("button", name="Abort", exact=True).click()
+    live.get_by_role("button", name="Keep it").click()
+    assert asked(live, "abort") == []
+    live.get_by_role("button", name="Abort", exact=True).click()
+    expect(live.get_by_role("button", name="Yes, abort")).to_be_focused()
+    live.keyboard.press("Enter")
     expect(live.get_by_role("button", name="Aborting…")).to_be_disabled()
     assert len(asked(live, "abort")) == 1
+
+
+def test_what_is_asked_of_a_run_is_shown_as_it_is_answered(live: Page) -> None:
+    say(live, "snapshot", doc=documents.running_run())
+    live.get_by_role("button", name="Run again").click()
+    expect(live.get_by_role("menuitem", name="Recover")).to_contain_text("The run is live")
+    live.keyboard.press("ArrowDown")
+    live.keyboard.press("Enter")
+    assert asked(live, "recover") == []
+    live.get_by_role("menuitem", name="Fork…").press("Enter")
+    (plan,) = asked(live, "plan")
+    say(live, "outcome", ask=plan["ask"], did="plan", refused="", plan="<b>plan</b> of the fork")
+    expect(live.get_by_label("Plan of the fork")).to_have_text("<b>plan</b> of the fork")
+    expect(live.get_by_role("button", name="Fork", exact=True)).to_be_focused()
+    live.keyboard.press("Enter")
+    (fork,) = asked(live, "fork")
+    say(live, "outcome", ask="of another page", did="fork", refused="not this one")
+    say(live, "outcome", ask=fork["ask"], did="fork", refused="<i>no</i> such task")
+    expect(live.locator(".fnb-refused")).to_have_text("Refused: <i>no</i> such task")
+
+    live.locator(".fnb-row", has_text="x=1").click()
+    live.get_by_role("button", name="Do something to action").click()
+    live.get_by_role("menuitem", name="Rerun this action alone").click()
+    (rerun,) = asked(live, "rerun")
+    begun = {**documents.failed_run(), "run": "rnew"}
+    say(live, "outcome", ask=rerun["ask"], did="rerun", refused="", run="rnew", text="Started rnew.", doc=begun)
+    assert rerun["action"] == "a1"
+    expect(live.locator(".fnb-runshead")).to_contain_text("2 runs")
+    expect(live.locator(".fnb-badge")).to_have_text("failed")
+    live.get_by_role("button", name="Run again").click()
+    expect(live.get_by_role("menuitem", name="Rerun")).to_have_attribute("aria-disabled", "true")
+    expect(live.get_by_role("menuitem", name="Rerun")).to_contain_text("Not connected to a kernel.")
 
 
 def test_unknown_messages_are_ignored(live: Page) -> None:

@@ -78,7 +78,7 @@ def start(page: Page, lab: Lab, name: str, cell: str) -> Locator:
     open_notebook(page, lab, lab.write(f"{name}.ipynb", [PREPARE.strip(), cell.strip()]))
     run_cell(page, 0)
     run_cell(page, 1)
-    return page.locator(".fnb-root")
+    return page.locator(".jp-Notebook .fnb-root")
 
 
 def pick_until_shown(view: Locator, text: str, phase: str) -> None:
@@ -98,7 +98,7 @@ def test_the_runs_of_a_loop_are_lines_of_one_explorer(page: Page, lab: Lab) -> N
     view = start(page, lab, "runs", LOOP)
     expect(view.locator(".fnb-runshead")).to_contain_text("30 runs", timeout=30_000)
     expect(view.locator(".fnb-runshead [title='29 succeeded']")).to_be_visible(timeout=30_000)
-    expect(page.locator(".fnb-root")).to_have_count(1)
+    expect(page.locator(".jp-Notebook .fnb-root")).to_have_count(1)
     expect(view.locator(".fnb-header")).to_contain_text("seven is unlucky")
     expect(view.locator(".fnb-runrow[aria-selected=true]")).to_contain_text("seven is unlucky")
     take(page, "runs")
@@ -139,7 +139,8 @@ def test_a_run_can_be_aborted_while_its_cell_blocks(page: Page, lab: Lab) -> Non
     expect(view.locator(".fnb-rate")).to_contain_text("20 of 40", timeout=30_000)
     expect(view.locator(".fnb-row", has_text="waits")).to_contain_text("wait \u00d740")
     take(page, "live")
-    view.get_by_role("button", name="Abort").click()
+    view.get_by_role("button", name="Abort", exact=True).click()
+    view.get_by_role("button", name="Yes, abort").click()
     expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=30_000)
     expect(view.get_by_role("button", name="Abort", exact=True)).to_have_count(0)
     take(page, "aborted")

@@ -42,9 +42,9 @@ def test_the_quickstart_runs_live_and_is_still_drawn_when_reopened(page: Page, l
     page.set_viewport_size({"width": 1280, "height": 1500})
     open_notebook(page, lab, name)
     run_all(page)
-    explorer = page.locator(".fnb-root").first
+    explorer = page.locator(".jp-Notebook .fnb-root").first
     expect(explorer.locator(".fnb-badge")).to_have_text("succeeded", timeout=60_000)
-    expect(page.locator(".fnb-root")).to_have_count(1)
+    expect(page.locator(".jp-Notebook .fnb-root")).to_have_count(1)
     page.wait_for_selector("text=slowest_seconds", timeout=60_000)
     explorer.scroll_into_view_if_needed()
     take(page, f"done-{short}")
@@ -78,7 +78,7 @@ def test_the_quickstart_runs_live_and_is_still_drawn_when_reopened(page: Page, l
     (lab.root / f"reopened-{short}.ipynb").write_text(json.dumps(without_kernel))
     open_notebook(page, lab, f"reopened-{short}.ipynb", kernel=False)
     page.keyboard.press("Escape")
-    reopened = page.locator(".fnb-root").first
+    reopened = page.locator(".jp-Notebook .fnb-root").first
     expect(reopened.locator(".fnb-badge")).to_have_text("succeeded", timeout=20_000)
     reopened.scroll_into_view_if_needed()
     take(page, f"reopened-{short}")

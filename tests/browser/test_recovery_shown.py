@@ -65,7 +65,7 @@ def test_the_saved_recovery_notebook_is_drawn_without_a_kernel(page: Page, lab: 
     page.set_viewport_size({"width": 1280, "height": 1500})
     open_notebook(page, lab, name, kernel=False)
     page.keyboard.press("Escape")
-    explorer = page.locator(".fnb-root").first
+    explorer = page.locator(".jp-Notebook .fnb-root").first
     explorer.scroll_into_view_if_needed()
     expect(explorer.locator(".fnb-header")).to_contain_text("recovers night")
     explorer.locator(".fnb-row[aria-level='2']", has_text="tides").click()

@@ -213,3 +213,42 @@ def f():
     return node
 """)
     assert own_digest(cells["f"]) == own_digest(cells["f"])
+
+
+def test_types_count_by_what_they_say_on_every_python() -> None:
+    """Pinned: Python 3.13 and 3.14 made new classes of `Literal`, `Annotated`, unions and forward references."""
+    cells = Cells("""
+import typing
+from collections.abc import Callable
+
+Later = typing.NamedTuple("Later", [("x", int)])
+TYPES = [
+    int | None, typing.Optional[int], typing.Union["Other", int], typing.List["Other"], list["Other"],
+    typing.Annotated[int, "metres"], typing.Literal["a", 1], typing.Callable[[int], str], Callable[[int], str],
+    typing.Dict[str, typing.Any], tuple[int, ...], typing.TypeVar("T"),
+]
+
+def f():
+    return TYPES
+
+class Typed:
+    a: int | None
+    b: typing.Literal["a"]
+    c: "Other"
+    d: typing.Annotated[int, "metres"]
+
+def g():
+    return Typed, Later
+""")
+    assert own_digest(cells["f"]) == "a0bac07d9deaa5d9d19cfe24db050259"
+    assert own_digest(cells["g"]) == "604e011aef1c8ed1802852da6f8b8cdf"
+    assert digest_with(int | None) == digest_with(cells["TYPES"][1])
+    assert digest_with(int | None) != digest_with(int | str)
+    assert digest_with(list[int]) != digest_with(tuple[int])
+
+
+def test_functions_that_python_makes_of_annotations_do_not_count() -> None:
+    cells = Cells("class Typed:\n    a: int\n\ndef f():\n    return Typed\n")
+    before = own_digest(cells["f"])
+    cells.run("Typed.__annotate_func__ = lambda format: {'a': int}")
+    assert own_digest(cells["f"]) == before

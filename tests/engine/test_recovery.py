@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,19 @@ answer([
     assert both.startswith("ValueError:") and "recover" in both
     assert "`connection`" in sockets and "talks" in sockets and "flyte.fork" in sockets
     assert unrecorded == "succeeded"
+
+
+def test_code_that_another_python_compiled_is_refused_before_it_is_loaded(notebook: Notebook) -> None:
+    told, _ = notebook.again(
+        ERRORS
+        + """
+from flyte_nb.engine.code import run_code
+run_code.PYTHON = "3.99"
+answer(error_of(lambda: flyte.rerun("classes", recover=True)))
+"""
+    )
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"The code of run classes was compiled by Python {version}; this is 3.99" in told and "flyte.fork" in told
 
 
 def test_large_globals_are_not_kept_and_the_error_says_so(tmp_path: Path) -> None:

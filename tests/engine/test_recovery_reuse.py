@@ -206,6 +206,76 @@ def digests(home: Path) -> Iterator[str]:
     yield from (file.name for file in (home / "values").rglob("*") if file.is_file())
 
 
+def test_code_that_holds_a_secret_is_not_kept_and_the_error_says_so(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    told, forked = kernels.run("""
+from pathlib import Path
+os.environ["TOKEN"] = "a very secret token"
+token = os.environ["TOKEN"]
+env = flyte.TaskEnvironment("plain")
+asking = flyte.TaskEnvironment("asking", secrets="TOKEN")
+
+@asking.task
+async def asks() -> int:
+    return len(os.environ["TOKEN"])
+
+@env.task
+async def reads() -> int:
+    return len(token) + await asks()
+
+flyte.with_runcontext(name="reads").run(reads)
+try:
+    flyte.rerun("reads", recover=True)
+except flyte.errors.RuntimeUserError as error:
+    answer([str(error), flyte.fork("reads", reads).outputs()[0]])
+""")
+    assert "`token` holds the value of a secret" in told and "os.environ" in told and "flyte.fork" in told
+    assert forked == 38
+    stored = [file.read_bytes() for file in kernels.home.rglob("*") if file.is_file()]
+    assert not any(b"a very secret token" in content for content in stored)
+
+
+def test_inputs_that_hold_secrets_have_to_be_given_again(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    token = "os.environ['TOKEN'] = 'a very secret token'"
+    cells = """
+env = flyte.TaskEnvironment("asking", secrets="TOKEN")
+
+@env.task
+async def uses(token: str, n: int) -> int:
+    return len(token) + n
+
+@env.task
+async def main(token: str, n: int) -> int:
+    return await uses(token, n)
+
+flyte.with_runcontext(name="asks").run(main, os.environ["TOKEN"], n=1)
+"""
+    kernels.run(token, cells)
+    told = kernels.run(
+        token,
+        """
+def refused(again):
+    try:
+        return again()
+    except flyte.errors.RuntimeUserError as error:
+        return [error.code, str(error)]
+
+uses = next(action.name for action in flyte.remote.Run("asks").actions(task="uses"))
+answer([
+    refused(lambda: flyte.rerun("asks", recover=True, n=2)),
+    refused(lambda: flyte.rerun("asks", action_name=uses)),
+    flyte.rerun("asks", recover=True, token="another token").outputs()[0],
+    flyte.rerun("asks", action_name=uses, token="third").outputs()[0],
+])
+""",
+    )
+    for refusal in told[:2]:
+        assert refusal[0] == "InputsNotFound"
+        assert "input token of run asks held the value of a secret" in refusal[1] and "token=..." in refusal[1]
+    assert told[2:] == [14, 6]
+
+
 def test_results_that_hold_secrets_are_never_reused(tmp_path: Path) -> None:
     kernels = Kernels(tmp_path)
     kernels.run("""

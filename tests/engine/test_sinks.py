@@ -43,6 +43,13 @@ class SinkContract:
         sink.flush()
         assert self.recorded(sink) == [said("as it was")]
 
+    def test_what_is_recorded_together_stands_together_in_order(self, sink: Sink) -> None:
+        sink.record(said("before"))
+        position = sink.record_together([said("first"), said("\udce4 undecodable"), said("last")])
+        sink.wait_durable(position)
+        texts = self.texts(sink)
+        assert (texts[:2], len(texts), texts[-1]) == (["before", "first"], 4, "last")
+
     def test_positions_grow(self, sink: Sink) -> None:
         positions = [sink.record(said(str(k))) for k in range(5)]
         assert positions == sorted(set(positions))

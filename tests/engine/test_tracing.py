@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.engine import tracing
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.remote import Run
 from flyte_nb.remote.action import Actions
@@ -156,6 +157,16 @@ def shout(text: str) -> str:
     return text.upper()
 
 
+@flyte.trace
+async def ask_once(x: int) -> int:
+    return x
+
+
+@env.task
+async def computes_at_once(count: int) -> list[int]:
+    return await asyncio.gather(*[ask_once(1) for _ in range(count)])
+
+
 @env.task
 async def passes_a_lock() -> bool:
     lock = asyncio.Lock()
@@ -265,6 +276,32 @@ def test_a_step_is_on_the_disk_before_its_caller_goes_on(task: Any, monkeypatch:
 
     monkeypatch.setattr(os, "fdatasync", watched)
     assert flyte.run(task).outputs()[0] == [True, True]
+
+
+def test_steps_that_end_at_the_same_moment_share_an_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    flyte.run(computes_at_once, 1)
+    sync, counted = os.fdatasync, []
+
+    def counts(fd: int) -> None:
+        counted.append(fd)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", counts)
+    assert flyte.run(computes_at_once, 300).outputs()[0] == [1] * 300
+    assert 1 <= len(counted) <= 30
+
+
+def test_the_code_of_a_step_is_digested_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, digested = tracing.own_digest, []
+
+    def counts(code: Any) -> str:
+        digested.append(code)
+        return digest(code)
+
+    monkeypatch.setattr(tracing, "own_digest", counts)
+    flyte.run(computes_at_once, 5)
+    flyte.run(computes_at_once, 5)
+    assert digested == [ask_once, ask_once]
 
 
 def test_what_cannot_be_recorded_passes_all_the_same_and_counts_by_its_type() -> None:

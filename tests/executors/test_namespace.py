@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import flyte_nb as flyte
 from flyte_nb.authoring.task import TaskTemplate
-from flyte_nb.errors import ModuleLoadError
+from flyte_nb.errors import ModuleLoadError, RuntimeUserError
+from flyte_nb.executors import code_pickle
 from flyte_nb.executors.code_pickle import CodePickler, namespace_of, settings_of
 from flyte_nb.executors.frames import Code, Entry
 from flyte_nb.executors.stand_ins import PlainFunction, fill_stand_in, make_stand_in
@@ -68,6 +69,14 @@ def modules() -> dict[str, ModuleType]:
 @pytest.fixture
 def space(modules: dict[str, ModuleType]) -> Namespace:
     return Namespace(modules)
+
+
+def test_code_that_another_python_compiled_is_not_loaded(space: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(code_pickle, "PYTHON", "3.9")
+        code = code_of(reading)
+    with pytest.raises(RuntimeUserError, match=r"code that Python 3\.9 compiled"):
+        space.load(code)
 
 
 def test_a_task_is_loaded_once(space: Namespace) -> None:

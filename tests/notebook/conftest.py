@@ -116,10 +116,10 @@ class Kernel:
     def interrupt(self) -> None:
         os.kill(self.manager.provisioner.pid, signal.SIGINT)
 
-    def send_comm(self, kind: str, comm_id: str, data: dict[str, Any]) -> None:
+    def send_comm(self, kind: str, comm_id: str, data: dict[str, Any], target: str = "flyte_nb.run") -> None:
         content = {"comm_id": comm_id, "data": data}
         if kind == "comm_open":
-            content["target_name"] = "flyte_nb.run"
+            content["target_name"] = target
         self.client.shell_channel.send(self.client.session.msg(kind, content))
 
     def wait_for_comm(self, kind: str) -> dict[str, Any]:

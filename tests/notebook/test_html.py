@@ -144,3 +144,16 @@ def test_the_text_tree_shows_phases_durations_and_errors() -> None:
         "└─ ✓ score  v=31 · 4 ms",
         "   └─ ✓ quick.fit  x=32 · 4 ms · cached from r0/a1",
     ]
+
+
+def test_no_text_of_a_task_turns_the_writing_round_or_fills_the_page() -> None:
+    evil = "\u202egpj.exe\u2066\x1b[31m" + "x" * 1_000_000
+    actions = [an_action(0, task=evil, group=evil), an_action(1, error=ErrorRecord(evil, "user", evil, "", evil))]
+    html = run_html(run_document(a_run(task=evil, labels={evil: evil}), actions, {0: ["x"]}, note=evil))
+    assert "gpj.exe" in html and len(html) < 10_000
+    assert not any(control in html for control in "\u202e\u2066\x1b")
+
+
+def test_a_run_that_lived_when_it_was_saved_says_so() -> None:
+    assert "it had not ended by then" in run_html(run_document(a_run(phase="running"), [an_action(0)], {}))
+    assert "it had not ended by then" not in run_html(run_document(a_run(), [an_action(0)], {}))

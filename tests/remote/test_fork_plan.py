@@ -91,9 +91,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     return Programs(tmp_path)
 
 
-def by_task(names: list[str], run: Run) -> Counter[str]:
-    tasks = {action.name: action.task_name for action in run.actions()}
-    return Counter(tasks[name] for name in names)
+def by_task(plan: ForkPlan, *fates: str) -> Counter[str]:
+    """How many actions of each task have such a fate."""
+    return Counter(one.action.task for one in plan.actions if one.fate in fates)
 
 
 def reasons_of(plan: ForkPlan) -> dict[str, set[str]]:
@@ -107,19 +107,87 @@ def reasons_of(plan: ForkPlan) -> dict[str, set[str]]:
 
 def check(recorded: Run, task: Any, **inputs: Any) -> ForkPlan:
     """The plan; the fork that follows does what it says."""
+    plan, forked = check_counts(recorded, task, **inputs)
+    assert sorted(plan.reused) == sorted(one.name for one in forked.actions() if one.phase.value == "recovered")
+    return plan
+
+
+def check_counts(recorded: Run, task: Any, **inputs: Any) -> tuple[ForkPlan, Run]:
+    """The plan, and the fork, which reuses and executes as many actions of each task as it says."""
     plan = plan_fork(recorded, task, **inputs)
     forked = flyte.fork(recorded, task, **inputs)
-    actions = forked.actions()
-    assert sorted(plan.reused) == sorted(action.name for action in actions if action.phase.value == "recovered")
-    executed = Counter(action.task_name for action in actions if action.phase.value != "recovered")
-    assert by_task(list(plan.reasons), recorded) == executed
-    return plan
+    reused: Counter[str] = Counter()
+    executed: Counter[str] = Counter()
+    for action in forked.actions():
+        (reused if action.phase.value == "recovered" else executed)[action.task_name] += 1
+    assert by_task(plan, "reused", "likely") == reused
+    assert by_task(plan, "runs") == executed
+    return plan, forked
 
 
 @pytest.mark.parametrize("edited", EDITS)
 def test_a_fork_reuses_what_the_plan_says(programs: Programs, edited: str) -> None:
     recorded = flyte.run(programs.load().main, n=3)
     check(recorded, programs.load(*EDITS[edited]).main)
+
+
+@pytest.mark.parametrize("edited", EDITS)
+@pytest.mark.parametrize("edited_before", ["nothing", "a leaf", "a constant that a trace reaches", "the root"])
+def test_of_a_run_that_was_forked_itself_a_fork_reuses_what_the_plan_says(
+    programs: Programs, edited_before: str, edited: str
+) -> None:
+    forked = flyte.fork(flyte.run(programs.load().main, n=2), programs.load(*EDITS[edited_before]).main)
+    check_counts(forked, programs.load(*EDITS[edited]).main)  # names differ where code is again what it was before
+
+
+INTERRUPTED = """
+import os
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment("demo")
+
+@env.task
+async def leaf(x: int) -> int:
+    return x + 1
+
+@env.task
+async def middle(x: int) -> int:
+    return await leaf(x) + await leaf(x)
+
+@env.task
+async def stops(x: int, first: str) -> int:
+    if os.path.exists("stop"):
+        raise RuntimeError("interrupted")
+    return x
+
+@env.task
+async def main(n: int) -> int:
+    total = 0
+    for x in range(n):
+        total += await middle(x) + await stops(x, "a") + await middle(x + 10)
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    "edit", [("return x + 1", "return 1 + x"), ("await leaf(x) + await", "0 + await leaf(x) + await")]
+)
+def test_of_a_recovery_that_stopped_itself_the_plan_holds_what_was_reached_before(
+    programs: Programs, edit: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main = programs.load(text=INTERRUPTED).main
+    whole = flyte.run(main, n=2)
+    Path("stop").touch()
+    stops = [action.name for action in whole.actions(task="stops")]
+    with pytest.raises(RuntimeError) as raised:
+        flyte.rerun(whole.name, recover=True, force_rerun_actions=stops)
+    stopped = raised.value.run
+    assert len(stopped.actions()) < len(whole.actions())
+    Path("stop").unlink()
+    forked_main = programs.load(*edit, text=INTERRUPTED).main
+    plan = check(stopped, forked_main)
+    assert len(plan.actions) == len(whole.actions())
 
 
 def test_nothing_runs_again_where_nothing_changed(programs: Programs) -> None:
@@ -187,7 +255,7 @@ def test_what_had_not_succeeded_runs_again(programs: Programs) -> None:
         flyte.run(programs.load("return x\n", "raise ValueError('later')\n").main, n=3)
     recorded = caught.value.run
     plan = plan_fork(recorded, programs.load("return x\n", "raise ValueError('later')\n").main)
-    assert set(plan.reasons.values()) == {"it failed"} and set(by_task(list(plan.reasons), recorded)) == {
+    assert set(plan.reasons.values()) == {"it failed"} and set(by_task(plan, "runs")) == {
         "demo.main",
         "demo.last",
     }

@@ -31,6 +31,11 @@ async def fill(seed: int) -> Any:
 
 
 @env.task(cache="auto")
+async def fill_once(seed: int) -> Any:
+    return numpy.full(300_000, seed)
+
+
+@env.task(cache="auto")
 async def write(text: str) -> File:
     file = File.new_remote("note.txt")
     async with file.open("wb") as handle:
@@ -83,6 +88,25 @@ def test_the_file_of_a_cached_result_outlives_the_run_that_wrote_it() -> None:
     prune(older_than=timedelta(0))
     assert not file.exists()
     assert not flyte.run(write, "once").root.source
+
+
+def test_a_cached_result_that_is_used_stays_with_its_values(flyte_nb_home: Path) -> None:
+    computed = flyte.run(fill_once, 7)
+    (result,) = (path for path in (flyte_nb_home / "cache").glob("*/*") if not path.name.startswith("code-"))
+    for _ in range(2):
+        age_values()
+        os.utime(result, (0, 0))
+        hit = flyte.run(fill_once, 7)
+        assert hit.root.source == f"cache:{computed.name}/a0"
+        assert all(
+            time.time() - state.st_mtime < PENDING_SECONDS
+            for _, state in ValueStore().stored()
+            if state.st_size > 10**6
+        )
+    pruned = prune(older_than=timedelta(minutes=1))
+    assert (pruned.cached, pruned.values) == (0, 0)
+    os.utime(result, (0, 0))
+    assert prune(older_than=timedelta(minutes=1)).cached == 1
 
 
 def test_a_live_run_and_its_values_stay() -> None:

@@ -43,11 +43,13 @@ RECORDED: dict[str, Any] = {
     "overwrite_cache": True,
     "disable_run_cache": True,
     "max_action_concurrency": 5,
+    "custom_context": {"team": "red"},
+    "run_base_dir": "base",
 }
 """Parameters that are kept with the run as they were given, with a value that is not the default."""
 
-ACTING = {"mode", "name", "labels", "annotations", "custom_context", "raw_data_path", "run_base_dir", "run_start_time"}
-OTHERS = {"dry_run", "env_vars", "notifications", "log_level", "user_log_level", "_tracker"}
+ACTING = {"mode", "name", "labels", "annotations", "run_start_time"}
+OTHERS = {"raw_data_path", "dry_run", "env_vars", "notifications", "log_level", "user_log_level", "_tracker"}
 
 
 def test_every_parameter_is_tested_here() -> None:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from flyte_nb.store import database as database_module
+from flyte_nb.store import instance as instance_module
 from flyte_nb.store.database import Database
 from flyte_nb.store.errors import StoreBusyError, StoreError
 from flyte_nb.store.home import Home
@@ -115,6 +116,22 @@ def test_the_file_is_handed_over_while_it_lingers(home: Home, answer: Answer, mo
     assert not is_locked(home.lock)
 
 
+def test_duckdb_stays_for_the_next_who_asks_and_ends_when_nobody_does(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "INSTANCE_SECONDS", 3600.0)
+    monkeypatch.setattr(database_module, "LINGER_SECONDS", 0.0)
+    Store(home).runs()
+    duckdb_of_the_first = Database.of(home)._instance
+    until(lambda: not is_locked(home.lock))
+    Store(home).runs()
+    assert duckdb_of_the_first is not None
+    assert Database.of(home)._instance is duckdb_of_the_first
+    monkeypatch.setattr(database_module, "INSTANCE_SECONDS", 0.0)
+    until(lambda: Database.of(home)._instance is None)
+    assert Store(home).runs() == []
+
+
 def test_a_query_that_takes_long_is_named_to_those_who_wait(
     home: Home, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +151,7 @@ except StoreBusyError as error:
 def test_a_users_own_connection_is_named_and_runs_go_on(
     home: Home, journal: Journal, record: Record, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "FOREIGN_SECONDS", 0.05)
+    monkeypatch.setattr(instance_module, "FOREIGN_SECONDS", 0.05)
     Store(home).runs()
     Store(home).close()
     other = start(

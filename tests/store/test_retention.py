@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.store import compaction
+from flyte_nb.store.cached_results import CachedResult, write_file
 from flyte_nb.store.database import Database
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.events import ActionEnded, ActionStarted, Event, RunEnded, RunLabelled, RunStarted
 from flyte_nb.store.holdings import PAYLOADS
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
+from flyte_nb.store.locks import FileLock
 from flyte_nb.store.queries import Store
 from flyte_nb.store.retention import PENDING_SECONDS, TABLES, Keep, prune
 from flyte_nb.store.values import ValueStore
@@ -192,6 +194,32 @@ def test_a_cached_result_names_its_values_until_it_is_forgotten(home: Home, jour
     assert prune(home, Keep(older_than=timedelta(days=8))).cached == 1
     assert not entry.exists()
     assert not is_stored(home, digest)
+
+
+def test_a_cached_result_whose_value_is_gone_goes_too(home: Home) -> None:
+    kept, gone = put(home.ensure(), b"kept" * LARGE), put(home, b"gone" * LARGE)
+    for key, digest in (("1" * 32, kept), ("2" * 32, gone)):
+        result = CachedResult("t", naming(digest), "r", "a0", 1, 2, "", [], [("o0", "Any")], "v", "", "")
+        write_file(str(home.cache / "task" / key), result)
+    ValueStore(home).path(gone).unlink()
+    assert prune(home, Keep(), is_dry_run=True).cached == 1
+    assert prune(home, Keep()).cached == 1
+    assert [path.name for path in home.cache.glob("*/*")] == ["1" * 32]
+    assert is_stored(home, kept)
+
+
+def test_locks_of_keys_stay_while_somebody_holds_them(home: Home) -> None:
+    folder = home.ensure().cache / "task"
+    folder.mkdir(parents=True)
+    held, idle = folder / f"{'1' * 32}.lock", folder / f"{'2' * 32}.lock"
+    idle.touch()
+    lock = FileLock(held)
+    assert lock.try_exclusive()
+    prune(home, Keep())
+    assert (held.exists(), idle.exists()) == (True, False)
+    lock.close()
+    prune(home, Keep())
+    assert not held.exists()
 
 
 def test_the_folder_of_a_run_goes_with_it_unless_another_names_it(home: Home, journal: Journal, record: Record) -> None:

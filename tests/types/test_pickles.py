@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,12 @@ import pyarrow as pa
 import pytest
 from msgspec.msgpack import Ext
 
+from flyte_nb.errors import RuntimeUserError
+from flyte_nb.types import classes
 from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import BLOB, PICKLE
 from flyte_nb.types.blobs import MemoryBlobs
+from flyte_nb.types.classes import ValuePickler
 from flyte_nb.types.pickles import LARGE_PICKLE_BYTES, RECEIVED_KEPT, _received, pickled, unpickled
 from flyte_nb.types.registry import transformer_for
 from flyte_nb.types.trees import leaf_content
@@ -49,6 +53,15 @@ def test_large_bytes_live_in_the_value_store(blobs: MemoryBlobs) -> None:
     transformer = transformer_for(bytes)
     leaf = transformer.encode(content, blobs)
     assert leaf_content(leaf).codec == "bytes" and transformer.decode(leaf, blobs) == content
+
+
+def test_code_that_another_python_compiled_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(classes, "PYTHON", "3.9")
+        other = ValuePickler.dumps(lambda x: x)
+    with pytest.raises(RuntimeUserError, match=r"code that Python 3\.9 compiled, which Python 3\.\d+ cannot run"):
+        pickle.loads(other)
+    assert pickle.loads(ValuePickler.dumps(lambda x: x))(3) == 3
 
 
 FRAMES = [

@@ -41,10 +41,12 @@ from flyte_nb.store.cached_results import (
     DamagedResultError,
     code_path,
     read_result,
+    renew_result,
     write_file,
 )
 from flyte_nb.store.errors import StoreError
-from flyte_nb.types.base import Blobs
+from flyte_nb.store.values import ValueStore
+from flyte_nb.types.contents import is_whole
 from flyte_nb.types.previews import preview_of_tree
 from flyte_nb.types.signature import Signature
 from flyte_nb.types.trees import identity_of, pack, unpack
@@ -84,7 +86,7 @@ class ResultCache:
         values: where large values are.
     """
 
-    def __init__(self, folder: Path, values: Blobs) -> None:
+    def __init__(self, folder: Path, values: ValueStore) -> None:
         self._folder = str(folder)
         self._values = values
         self._turns = Turns()
@@ -134,13 +136,19 @@ class ResultCache:
         if why := why_unusable(stored, cache):
             return Found(why=why)
         source = f"{stored.run}/{stored.action}"
+        lost = Found(why=f"a large value of the result of {source} is not in the store any more")
         try:
+            if not is_whole(
+                stored.payload, self._values.renew, self._values
+            ):  # renewed, so that nobody prunes them now
+                return lost
             values = plan.signature.decode_outputs(stored.payload, self._values)
         except (KeyError, StoreError):
-            return Found(why=f"a large value of the result of {source} is not in the store any more")
+            return lost
         except Exception as error:  # a user's __setstate__ raises anything: a miss, which is said, loses nothing
             logger.warning("A cached result of %s cannot be read, and is computed again: %s", plan.name, error)
             return Found(why=f"the result of {source} could not be read: {type(error).__name__}: {error}")
+        renew_result(path)
         return Found(stored, plan.signature.outputs_as_result(values))
 
     async def _take_turn(self, action: Action, plan: Plan, turn: Turn) -> bool:

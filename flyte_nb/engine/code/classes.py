@@ -26,6 +26,8 @@ __all__ = ["class_items"]
 _DATACLASS_OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _CODE = (FunctionType, staticmethod, classmethod, property, cached_property)
+_ANNOTATE = ("__annotate__", "__annotate_func__")
+"""Functions that Python 3.14 makes of the annotations, which are put in by themselves."""
 
 
 def class_items(cls: type) -> Iterator[tuple[str, Any]]:
@@ -48,6 +50,8 @@ def class_items(cls: type) -> Iterator[tuple[str, Any]]:
 
 def _is_said(cls: type, name: str, value: object) -> bool:
     """True for what the user wrote in the body, False for what Python or a decorator put there."""
+    if name in _ANNOTATE:
+        return False
     if isinstance(value, _CODE):
         function = _function_of(value)
         special = name.startswith("_") and name.endswith("_")

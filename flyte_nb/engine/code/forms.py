@@ -27,7 +27,7 @@ from flyte_nb.engine.code.normal_form import function_form
 from flyte_nb.engine.code.parts import Part, integer, text
 from flyte_nb.engine.hashing import hash_struct
 
-__all__ = ["Chain", "CodeForm", "form_of_code"]
+__all__ = ["Chain", "CodeForm", "form_of_code", "function_node"]
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Chain: TypeAlias = tuple[str, ...]
@@ -83,7 +83,7 @@ def form_of_code(code: CodeType) -> CodeForm:
 
 
 def _form_from_source(code: CodeType) -> CodeForm | None:
-    node = _function_of(code)
+    node = function_node(code)
     if node is None:
         return None
     try:
@@ -103,7 +103,7 @@ def _form_from_source(code: CodeType) -> CodeForm | None:
     )
 
 
-def _function_of(code: CodeType) -> Function | None:
+def function_node(code: CodeType) -> Function | None:
     """The tree of the source that gives this code object, or None when there is none."""
     source = "".join(_lines(code))
     flags = code.co_flags & _FUTURES

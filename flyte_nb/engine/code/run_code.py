@@ -33,7 +33,7 @@ from flyte_nb.executors.worker.namespace import CLASSES, LoadedTask, Namespace, 
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import TypeTransformerFailedError
-from flyte_nb.types.classes import class_of_id
+from flyte_nb.types.classes import PYTHON, class_of_id
 
 __all__ = ["CodeKeeper", "RecordedCode", "recorded_task"]
 
@@ -60,6 +60,8 @@ class RunCode(msgspec.Struct, array_like=True, frozen=True):
     """Why the code could not be kept; there are no tasks then."""
     traces: dict[str, str] = msgspec.field(default_factory=dict)
     """The own digests of the traced functions that its tasks name, by `module:name`."""
+    python: str = ""
+    """That compiled it; of the first journals it is not known."""
 
 
 class CodeKeeper:
@@ -118,7 +120,7 @@ class CodeKeeper:
                     _remember_source(file, text)
 
     def _bundle(self, root: TaskTemplate[Any, Any]) -> RunCode:
-        tasks: dict[str, TaskCode] = {}
+        codes: dict[str, tuple[TaskTemplate[Any, Any], Code]] = {}
         traces: dict[str, str] = {}
         pending = [root]
         room = Room()
@@ -126,29 +128,41 @@ class CodeKeeper:
             while pending:
                 task = pending.pop()
                 key = self._shipper.key_of(task)
-                if key in tasks:
+                if key in codes:
                     continue
+                if task.secrets:
+                    self._masker.add(known_values(task.secrets))
                 shipment = Shipment(self._shipper, task, room)
-                code = self._masked(shipment.code(), task)
-                tasks[key] = TaskCode(key, task.name, own_digest(task), deep_digest(task), code)
+                codes[key] = task, shipment.code()
                 pending += shipment.tasks
                 for step in steps_of(task):  # pickles do not look into modules
                     if isinstance(step, TaskTemplate):
                         pending.append(step)
                     else:
                         traces[place_of_import(step)] = own_digest(step)
+            tasks = [
+                TaskCode(key, task.name, own_digest(task), deep_digest(task), self._without_secrets(code, task.name))
+                for key, (task, code) in codes.items()
+            ]
         except TypeTransformerFailedError as error:
             return RunCode("", [], str(error))
-        return RunCode(self._shipper.key_of(root), list(tasks.values()), traces=traces)
+        return RunCode(self._shipper.key_of(root), tasks, traces=traces, python=PYTHON)
 
-    def _masked(self, code: Code, task: TaskTemplate[Any, Any]) -> Code:
-        """The code without the values of secrets in the text of cells and modules."""
-        if task.secrets:
-            self._masker.add(known_values(task.secrets))
+    def _without_secrets(self, code: Code, task: str) -> Code:
+        """The code with the values of secrets masked in the text of cells and modules.
+
+        Raises:
+            TypeTransformerFailedError: a pickle of it holds one; masked there, it would run with another value.
+        """
         if not self._masker.active:
             return code
         mask = self._masker.mask
         shipped = msgspec.msgpack.decode(code.template, type=ShippedTask)
+        if self._masker.is_in(shipped.template):
+            raise holds_secret(f"task {task}")
+        for entry in code.entries:
+            if self._masker.is_in(entry.pickled):
+                raise holds_secret(f"a class that task {task} uses" if entry.module == CLASSES else f"`{entry.name}`")
         modules = {name: (file, mask(text)) for name, (file, text) in shipped.modules.items()}
         template = msgspec.msgpack.encode(msgspec.structs.replace(shipped, modules=modules))
         sources = {file: mask(text) for file, text in code.sources.items()}
@@ -318,6 +332,12 @@ def recorded_task(task: TaskTemplate[Any, Any]) -> RecordedTask | None:
         return None
 
 
+def holds_secret(what: str) -> TypeTransformerFailedError:
+    return TypeTransformerFailedError(
+        f"{what} holds the value of a secret, which is never kept: read os.environ in the task that asks for it."
+    )
+
+
 def place_of_import(function: object) -> str:
     """`module:name`, which workers call a task or traced function by that they have imported."""
     return f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
@@ -337,6 +357,10 @@ def _read(digest: str, values: ValueStore, run: str) -> RunCode:
         bundle: RunCode = msgspec.msgpack.decode(values.get(digest)[0], type=RunCode)
     except KeyError:
         raise RuntimeUserError("CodeNotFound", f"The code of run {run} is no longer in the store. {cure}") from None
+    if bundle.python not in ("", PYTHON):
+        raise RuntimeUserError(
+            "CodeNotFound", f"The code of run {run} was compiled by Python {bundle.python}; this is {PYTHON}. {cure}"
+        )
     if bundle.refusal:
         raise RuntimeUserError("CodeNotFound", f"The code of run {run} could not be recorded: {bundle.refusal} {cure}")
     return bundle

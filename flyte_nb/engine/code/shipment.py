@@ -280,7 +280,7 @@ class Kept(io.BytesIO):
         self._room = room
 
     def write(self, data: Any) -> int:
-        self._room.take(len(data))
+        self._room.take(memoryview(data).nbytes)  # of an array, a PickleBuffer, which has no length
         return super().write(data)
 
 

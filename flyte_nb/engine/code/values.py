@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import PurePath
 from types import MappingProxyType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, ForwardRef, Union, get_args, get_origin
 
 from flyte_nb.engine.code.ownership import installed_name, is_own_module
 from flyte_nb.engine.code.parts import Part, integer, text
@@ -32,7 +32,7 @@ _BY_REPR = {
     *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
     *(f"builtins.{name}" for name in ("complex", "ellipsis", "NotImplementedType", "range")),
     *("decimal.Decimal", "fractions.Fraction", "uuid.UUID", "zoneinfo.ZoneInfo"),
-    *("typing.ForwardRef", "typing.ParamSpec", "typing.TypeVar", "typing._SpecialForm"),
+    *("typing.ParamSpec", "typing.TypeVar", "typing._SpecialForm"),
 }
 """Types of the standard library whose repr is their value, the same on every Python."""
 
@@ -96,9 +96,25 @@ class ValueEncoder:
         try:
             if kind in _PLAIN_CONTAINERS:
                 return [kind.__name__, self._contents(value)]
-            return [self._refer(kind), self._encode_object(value, kind)]
+            return self._encode_type(value) or [self._refer(kind), self._encode_object(value, kind)]
         finally:
             self._open.pop()
+
+    def _encode_type(self, value: Any) -> Part:
+        """The part of a type that is no class, `list[int]` or `"Later" | None`; None for anything else.
+
+        It counts by what it says: the classes that Python makes such types of change from version to version.
+        """
+        if isinstance(value, ForwardRef):
+            return ["ForwardRef", value.__forward_arg__]
+        origin = get_origin(value)
+        if origin is None:
+            return None
+        if origin is Union or origin is UnionType:
+            name: Part = "Union"
+        else:
+            name = origin.__name__ if origin.__module__ == "typing" else self.encode(origin)
+        return ["Generic", name, [self.encode(argument) for argument in get_args(value)]]
 
     def _encode_object(self, value: Any, kind: type) -> Part:
         name = type_name(kind)
@@ -118,10 +134,6 @@ class ValueEncoder:
             return self._array(value)
         if is_own_module(kind.__module__):
             return self._attributes(value)
-        origin = get_origin(value)
-        if origin is not None:
-            union = origin is Union or origin is UnionType
-            return ["Union" if union else self.encode(origin), [self.encode(argument) for argument in get_args(value)]]
         wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
         if wrapped is not None:
             return self.encode(wrapped)

@@ -178,6 +178,10 @@ class Masker:
         """Whether the record of these values is not the values themselves."""
         return payload is not None and self.mask_payload(payload) != payload
 
+    def is_in(self, data: bytes) -> bool:
+        """Whether a value stands in these bytes."""
+        return any(gate in data for gate in self._byte_gates) and any(form in data for form in self._bytes)
+
     def open_blob(self, payload: bytes | None) -> str:
         """The digest of a large value in the payload that holds a secret, which is not masked; empty if there is none.
 
@@ -281,8 +285,7 @@ class Masker:
         return known
 
     def _holds(self, part: memoryview) -> bool:
-        head = bytes(part[:SCANNED_BYTES])
-        return any(form in head for form in self._bytes)
+        return self.is_in(bytes(part[:SCANNED_BYTES]))
 
 
 def blobs_of(tree: Any) -> Iterator[Blob]:

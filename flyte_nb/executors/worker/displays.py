@@ -21,13 +21,15 @@ from typing import Any
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.executors.displays import Display
 
-__all__ = ["DisplayHandle", "display", "install"]
+__all__ = ["DisplayHandle", "display", "install", "show_figures"]
 
 IPYTHONS_DISPLAY = "IPython.core.display_functions"
 BACKEND = "MPLBACKEND"
 INLINE_BACKEND = "module://matplotlib_inline.backend_inline"
 """What the kernel shows figures with; it needs a shell."""
 OUR_BACKEND = "module://flyte_nb.executors.worker.figures"
+SHOWING_BACKENDS = {OUR_BACKEND, INLINE_BACKEND, "inline"}
+"""Those whose `show` displays; the kernel's is in place where matplotlib was imported before the task."""
 
 METHODS = {
     "text/html": "_repr_html_",
@@ -51,6 +53,14 @@ def install() -> None:
         _replace_display(sys.modules[IPYTHONS_DISPLAY])
     else:
         sys.meta_path.insert(0, _WhenImported(IPYTHONS_DISPLAY, _replace_display))
+
+
+def show_figures() -> None:
+    """Displays the figures that a task leaves open, as the kernel does at the end of a cell."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    numbers = getattr(pyplot, "get_fignums", None)  # missing while another thread imports it
+    if pyplot is not None and numbers is not None and numbers() and pyplot.get_backend() in SHOWING_BACKENDS:
+        pyplot.show()
 
 
 class DisplayHandle:

@@ -138,7 +138,9 @@ class Worker:
 
     def _call_and_finish(self, task: LoadedTask, attempt: WorkerAttempt, /, **inputs: Any) -> Done:
         """A sync task, in its thread: the result leaves from there, which spares it the way over the loop."""
-        done = self._packed(task, attempt, task.function(**inputs))
+        value = task.function(**inputs)
+        worker_displays.show_figures()
+        done = self._packed(task, attempt, value)
         self._finish(attempt, done)
         return done
 

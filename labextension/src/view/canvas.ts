@@ -1,4 +1,42 @@
-/** Shapes and text on a canvas. */
+/** Shapes, text and the theme's colours on a canvas. */
+import type {Tone} from './phases.js';
+
+export type Colors = Record<Tone | 'text' | 'muted' | 'line' | 'accent' | 'bg', string> & {font: string};
+
+/** The theme's colours as they stand for an element. */
+export function themeColors(node: HTMLElement): Colors {
+  const style = getComputedStyle(node);
+  const read = (name: string) => style.getPropertyValue(`--fnb-${name}`).trim();
+  return {
+    idle: read('idle'),
+    wait: read('wait'),
+    run: read('run'),
+    ok: read('ok'),
+    warn: read('warn'),
+    bad: read('bad'),
+    text: read('text'),
+    muted: read('muted'),
+    line: read('line'),
+    accent: read('accent'),
+    bg: read('bg'),
+    font: style.fontFamily
+  };
+}
+
+/** Sizes a canvas to so many CSS pixels, clears it, and gives its context in those. */
+export function fitted(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D {
+  const ratio = window.devicePixelRatio || 1;
+  const context = canvas.getContext('2d') as CanvasRenderingContext2D;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
 
 /** A filled bar with round corners. */
 export function block(
@@ -18,11 +56,15 @@ export function block(
   context.fill();
 }
 
+/** No canvas has room for more characters in a line. */
+const LONGEST = 500;
+
 /** The text, cut with an ellipsis to fit. */
 export function clipped(context: CanvasRenderingContext2D, text: string, room: number): string {
-  if (context.measureText(text).width <= room) return text;
+  const whole = text.slice(0, LONGEST);
+  if (whole === text && context.measureText(text).width <= room) return text;
   let low = 0;
-  let high = text.length;
+  let high = whole.length;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;

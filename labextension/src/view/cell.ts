@@ -3,6 +3,7 @@ import type {Port, RunDocument} from './document.js';
 import {el} from './dom.js';
 import {Explorer} from './explorer.js';
 import {RunList} from './runs.js';
+import type {ViewName} from './toolbar.js';
 
 export class CellView {
   readonly node = el('div', {class: 'fnb-root'});
@@ -10,6 +11,8 @@ export class CellView {
   private readonly explorer: Explorer;
   /** The run that the reader picked; until then the document's own is shown, whichever that is. */
   private picked = '';
+  /** Runs that the reader began here; where the cell's display reaches the page, they come with that as well. */
+  private readonly begun: RunDocument[] = [];
 
   /** `switched` is told when another run is shown: a view has the port of one run at a time. */
   constructor(
@@ -17,7 +20,11 @@ export class CellView {
     private readonly switched: (run: string) => void
   ) {
     this.list = new RunList(run => this.pick(run));
-    this.explorer = new Explorer(doc, head => this.list.renew(head));
+    this.explorer = new Explorer(
+      doc,
+      head => this.list.renew(head),
+      begun => this.adopt(begun)
+    );
     this.node.append(this.list.node, this.explorer.node);
     this.list.update(runsOf(doc), doc.runs_omitted ?? 0, this.run);
   }
@@ -29,14 +36,31 @@ export class CellView {
 
   update(doc: RunDocument): void {
     this.doc = doc;
-    const runs = runsOf(doc);
+    const runs = this.runs;
     const wanted = this.picked === '' ? doc : runs.find(({run}) => run === this.picked);
     if (wanted) this.show(wanted);
     this.list.update(runs, doc.runs_omitted ?? 0, this.run);
   }
 
+  /** Shows a run that the reader began from one of these. */
+  private adopt(doc: RunDocument): void {
+    this.begun.push(doc);
+    this.picked = '';
+    if (doc.run !== this.run) this.show(doc);
+    this.list.update(this.runs, this.doc.runs_omitted ?? 0, this.run);
+  }
+
+  private get runs(): RunDocument[] {
+    const listed = runsOf(this.doc);
+    return [...listed, ...this.begun.filter(({run}) => !listed.some(one => one.run === run))];
+  }
+
   attach(port: Port | null): void {
     this.explorer.attach(port);
+  }
+
+  showView(view: ViewName): void {
+    this.explorer.showView(view);
   }
 
   dispose(): void {
@@ -46,7 +70,7 @@ export class CellView {
   }
 
   private pick(run: string): void {
-    const doc = runsOf(this.doc).find(listed => listed.run === run);
+    const doc = this.runs.find(listed => listed.run === run);
     if (!doc || run === this.run) return;
     this.picked = run;
     this.show(doc);

@@ -1,9 +1,11 @@
 /** The selected action, in tabs; a tab stands only where it has content. */
-import type {Detail} from './document.js';
-import {el, icon, present, type Child} from './dom.js';
-import {fanOutSummary} from './fanout.js';
+import type {Desk} from './desk.js';
+import {Kind, type Detail} from './document.js';
+import {el, icon, layers, present, type Child} from './dom.js';
+import {FanOutPanel} from './fanout.js';
 import {duration} from './format.js';
 import {Logs} from './logs.js';
+import {menuButton} from './menu.js';
 import type {RunModel} from './model.js';
 import {content, hasContent, origin, partOf, summary, TABS, type Tab} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
@@ -22,6 +24,7 @@ export class DetailPane {
   private readonly tablist = el('div', {class: 'fnb-tabs', role: 'tablist', 'aria-label': 'Parts of the action'});
   private readonly panel = el('div', {class: 'fnb-panel', role: 'tabpanel', tabindex: 0});
   private readonly logs = new Logs();
+  private readonly fanOut: FanOutPanel;
   private readonly id = `fnb-detail-${++panes}`;
   /** What the reader asked for; shown when the action has it. */
   private wanted: Tab | null = null;
@@ -32,8 +35,10 @@ export class DetailPane {
 
   constructor(
     private readonly model: RunModel,
+    private readonly desk: Desk,
     private readonly actions: DetailActions
   ) {
+    this.fanOut = new FanOutPanel(model, row => actions.select(row));
     this.panel.id = `${this.id}-panel`;
     this.node.append(this.head, this.tablist, this.panel);
     this.tablist.addEventListener('keydown', event => this.onTabKey(event));
@@ -61,18 +66,21 @@ export class DetailPane {
 
   private updateFanOut(item: number, now: number): void {
     const fanOut = this.model.fanOuts[-1 - item];
-    const signature = JSON.stringify([item, fanOut.counts]);
-    if (signature === this.drawnPanel) return;
-    this.drawnPanel = signature;
-    this.drawnHead = this.drawnTabs = '';
     const [name, rest] = this.model.fanOutWords(fanOut);
-    this.head.replaceChildren(
-      el('strong', {class: 'fnb-name'}, name),
-      el('span', {class: 'fnb-where'}, `${fanOut.group >= 0 ? 'group · ' : ''}${rest}`),
-      this.closeButton()
-    );
-    this.tablist.replaceChildren();
-    this.panel.replaceChildren(fanOutSummary(this.model, fanOut, now, row => this.actions.select(row)));
+    const signature = JSON.stringify([item, name, rest]);
+    if (signature !== this.drawnPanel) {
+      this.drawnPanel = signature;
+      this.drawnHead = this.drawnTabs = '';
+      this.head.replaceChildren(
+        el('strong', {class: 'fnb-name'}, name),
+        el('span', {class: 'fnb-where'}, `${fanOut.group >= 0 ? 'group · ' : ''}${rest}`),
+        this.closeButton()
+      );
+      this.tablist.replaceChildren();
+      this.panel.classList.remove('fnb-fill');
+      if (!this.panel.contains(this.fanOut.node)) this.panel.replaceChildren(this.fanOut.node);
+    }
+    this.fanOut.update(fanOut, now);
   }
 
   private updateHead(row: number, detail: Detail | null): void {
@@ -99,13 +107,33 @@ export class DetailPane {
       !detail && source[row] === 'cache' ? 'from the cache' : ''
     ];
     const words = facts.filter(Boolean).join(' · ');
-    this.head.replaceChildren(
+    const parts: Child[] = [
       phaseIcon(phase),
       el('strong', {class: 'fnb-name'}, this.model.taskName(row)),
       el('code', {class: 'fnb-action', title: `action ${name[row]}`}, name[row]),
       el('span', {class: 'fnb-where', title: words}, words),
+      this.kinButton(row),
+      row > 0 && this.menu(row),
       this.closeButton()
-    );
+    ];
+    this.head.replaceChildren(...present(parts));
+  }
+
+  /** Leads back to the fan-out that the action stands in. */
+  private kinButton(row: number): HTMLElement | false {
+    const fanOut = this.model.fanOut(row);
+    if (!this.model.hasLine(fanOut)) return false;
+    const title = `Show all ${this.model.fanOutWords(fanOut).join(' ')}`;
+    const show = () => this.actions.select(-1 - fanOut.id);
+    const attributes = {class: 'fnb-button fnb-quiet', type: 'button', title, 'aria-label': title, onclick: show};
+    return el('button', attributes, layers());
+  }
+
+  /** What can be done to this action alone; the header has what is done to all. */
+  private menu(row: number): HTMLElement {
+    const {name, kind} = this.model.doc.actions;
+    const items = () => this.desk.actionItems(name[row], kind[row] === Kind.Task, this.model.isTerminal(row));
+    return menuButton(['⋯'], `Do something to action ${name[row]}`, items);
   }
 
   private closeButton(): HTMLElement {

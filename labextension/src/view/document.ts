@@ -3,6 +3,8 @@
  * Mirrors flyte_nb/notebook/document.py; change both together.
  */
 
+import type {FormAnswer, FormAsk, FormDocument} from './form/document.js';
+
 /** Flyte's phases in the order that the `phase` column indexes. */
 export const PHASES = [
   'queued',
@@ -43,6 +45,8 @@ export interface Columns {
   source: string[];
   /** What is being done for an action that has not ended: `building the image`. */
   note: string[];
+  /** When the attempts before the last ran: `[[start, end], ...]`; null where there was one only. */
+  tries: ([number, number][] | null)[];
 }
 
 export interface RunError {
@@ -66,6 +70,12 @@ export interface Head {
   labels: Record<string, string>;
 }
 
+/**
+ * Values that came out of one action and went into a later one: `[action, output, action, input, how many]`. An action
+ * stands for all of its task, in its group, under parents that are alike.
+ */
+export type Flow = [string, string, string, string, number];
+
 export interface RunDocument extends Head {
   version: number;
   run: string;
@@ -77,10 +87,14 @@ export interface RunDocument extends Head {
   /** What this run does to its parent run: `reruns`, `recovers`, `forks`; empty where a task of that started it. */
   lineage?: string;
   omitted: number;
+  /** False where the user's data was kept out of what is saved: labels, values, output, reports. */
+  previews?: boolean;
   tasks: string[];
   groups: string[];
   actions: Columns;
   details: Record<string, Detail>;
+  /** Of a run that is over, where it is small; null where the page has to ask. */
+  flows?: Flow[] | null;
   /** Where a cell started several runs: all of them in order, this one by its name only. */
   runs?: (RunDocument | {run: string})[];
   /** Earlier runs of the cell that are not listed. */
@@ -149,11 +163,43 @@ export interface Detail {
   logs: LogLine[];
   logs_omitted: number;
   report: string | null;
-  code: {source: string; place: string; settings: Record<string, string>; digest: string} | null;
+  /** `[name, address]` of the links that the task declares; missing in documents of an earlier release. */
+  links?: [string, string][];
+  code: {
+    source: string;
+    /** `fit(x: int) -> float` */
+    signature?: string;
+    place: string;
+    settings: Record<string, string>;
+    digest: string;
+  } | null;
   snippet: string;
 }
 
-export type ToKernel = {kind: 'hello'; run: string} | {kind: 'detail'; action: string} | {kind: 'abort'};
+export type ToKernel =
+  | {kind: 'hello'; run: string}
+  | {kind: 'detail'; action: string}
+  | {kind: 'graph'}
+  | {kind: Verb; ask: string; action: string}
+  | FormAsk;
+
+/** What a reader can do to a run or an action; `plan` tells what a fork would do. */
+export type Verb = 'abort' | 'rerun' | 'recover' | 'plan' | 'fork' | 'launch';
+
+/** What came of it; `ask` is that of the message. */
+export interface Outcome {
+  kind: 'outcome';
+  ask: string;
+  did: Verb;
+  /** Why it was not done; empty where it was. */
+  refused: string;
+  text?: string;
+  /** The run that began, and its document as it stood then. */
+  run?: string;
+  doc?: RunDocument;
+  plan?: string;
+  form?: FormDocument;
+}
 
 export interface Delta {
   kind: 'delta';
@@ -164,11 +210,26 @@ export interface Delta {
   actions: Columns;
 }
 
-export type FromKernel = {kind: 'snapshot'; doc: RunDocument} | Delta | {kind: 'detail'; detail: Detail};
+/** `live`: whether the run went on while its flows were looked for. */
+export interface GraphAnswer {
+  kind: 'graph';
+  flows: Flow[];
+  live: boolean;
+}
+
+export type FromKernel =
+  | {kind: 'snapshot'; doc: RunDocument}
+  | Delta
+  | {kind: 'detail'; detail: Detail}
+  | GraphAnswer
+  | Outcome
+  | FormAnswer;
 
 /** The way to the kernel that owns the run; without one a document draws what it carries. */
 export interface Port {
   send(message: ToKernel): void;
+  /** Why nothing can be started through it; missing where it leads to a kernel. */
+  readonly cannotStart?: string;
   /** Returns the function that stops listening. */
   onMessage(listener: (message: FromKernel) => void): () => void;
 }

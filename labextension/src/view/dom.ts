@@ -1,7 +1,13 @@
 /** Making elements. Text enters the page as text nodes only: nothing here parses HTML. */
 
+import {bounded} from './format.js';
+
 export type Child = Node | string | null | undefined | false;
 type Attributes = Record<string, string | number | boolean | null | undefined | ((event: never) => void)>;
+
+/** A text of a megabyte takes a browser minutes to lay out. */
+const LONGEST_TEXT = 20_000;
+const LONGEST_ATTRIBUTE = 2_000;
 
 /** `el('button', {class: 'fnb-x', onclick: f}, 'text', child)`: functions listen, null and false set nothing. */
 export function el<K extends keyof HTMLElementTagNameMap>(
@@ -13,7 +19,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === 'function') element.addEventListener(name.slice(2), value as EventListener);
     else if (value !== null && value !== undefined && value !== false) {
-      element.setAttribute(name, value === true ? '' : String(value));
+      element.setAttribute(name, value === true ? '' : bounded(String(value), LONGEST_ATTRIBUTE));
     }
   }
   element.append(...present(children));
@@ -22,7 +28,15 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 
 /** The children that are there: what a condition left out is null, undefined or false. */
 export function present(children: Child[]): (Node | string)[] {
-  return children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false);
+  const isThere = (child: Child): child is Node | string => child !== null && child !== undefined && child !== false;
+  return children.filter(isThere).map(child => (typeof child === 'string' ? bounded(child, LONGEST_TEXT) : child));
+}
+
+/** Sets an attribute unless it stands so already, which would cost the browser a look at its styles; null removes it. */
+export function setOnce(element: Element, name: string, value: string | null): void {
+  if (element.getAttribute(name) === value) return;
+  if (value === null) element.removeAttribute(name);
+  else element.setAttribute(name, value);
 }
 
 /** An icon of 16 by 16 units; each shape is an SVG tag with its attributes. */

@@ -1,13 +1,15 @@
 /**
- * The run explorer: header, toolbar, tree or timeline, and the detail of the selected action, over one model.
+ * The run explorer: header, toolbar, tree, timeline or graph, and the detail of the selected action, over one model.
  *
  *     kernel --Port--> RunModel --> Outline --> Tree | Timeline        one paint a frame, whatever arrives
- *                         \-------------------> Header, Toolbar, DetailPane
+ *                         \-------------------> GraphView, Header, Toolbar, DetailPane
  */
 import type {FromKernel, Head, Port, RunDocument} from './document.js';
+import {Desk} from './desk.js';
 import {DetailPane} from './detail.js';
 import {Divider} from './divider.js';
 import {el} from './dom.js';
+import {GraphView} from './graphview.js';
 import {Header} from './header.js';
 import {RunModel} from './model.js';
 import {Outline} from './outline.js';
@@ -16,6 +18,7 @@ import {phaseWord} from './phases.js';
 import {Timeline} from './timeline.js';
 import {Toolbar, type ViewName} from './toolbar.js';
 import {Tree} from './tree.js';
+import {ZOOM_STEP} from './zoom.js';
 
 /** Below this width the detail stands under the tree and opens on demand. */
 const NARROW_PIXELS = 720;
@@ -24,6 +27,8 @@ const GROWTH_MS = 100;
 const REDUCED_GROWTH_MS = 1000;
 /** The detail of a selected running action is asked for again this often: its output grows. */
 const DETAIL_POLL_MS = 1000;
+/** While the graph of a live run is shown, its data edges are asked for again this often. */
+const GRAPH_POLL_MS = 3000;
 /** A kernel that has not answered by then is called gone. */
 const ANSWER_MS = 2500;
 const NOTHING = Number.MIN_SAFE_INTEGER;
@@ -33,9 +38,11 @@ export class Explorer {
   private readonly model: RunModel;
   private readonly outline: Outline;
   private readonly header: Header;
+  private readonly desk: Desk;
   private readonly toolbar: Toolbar;
   private readonly tree: Tree;
   private readonly timeline: Timeline;
+  private readonly graph: GraphView;
   private readonly detail: DetailPane;
   private readonly body: HTMLElement;
   private readonly views: HTMLElement;
@@ -54,42 +61,56 @@ export class Explorer {
   private greeted = false;
   private greeting = 0;
   private asked = '';
+  /** When the kernel was asked for the graph's data edges; 0 once it has answered. */
+  private graphAskedAt = 0;
+  private graphPolled = 0;
   private headAt = performance.now();
   private outlined = -1;
   private announced = '';
   private frame = 0;
+  /** Whether more is to be painted than the view. */
+  private isStale = false;
+  /** The clock of the last paint: it stands still while the reader scrolls. */
+  private now = 0;
   private timer = 0;
   private polled = 0;
 
-  /** `painted` is told what the header shows, after each paint. */
+  /** `painted` is told what the header shows, after each paint; `begun` of a run that the reader began from this one. */
   constructor(
     doc: RunDocument,
-    private readonly painted: (head: Head) => void = () => undefined
+    private readonly painted: (head: Head) => void = () => undefined,
+    begun: (doc: RunDocument) => void = () => undefined
   ) {
     const select = (item: number) => this.select(item, true);
     const toggle = (index: number) => this.toggle(index);
     this.model = new RunModel(doc);
     this.outline = new Outline(this.model);
-    this.header = new Header(this.model, {
-      abort: () => this.port?.send({kind: 'abort'}),
-      showAction: action => this.reveal(this.model.rowOf(action))
+    this.desk = new Desk(
+      () => this.model.doc,
+      begun,
+      () => this.repaint()
+    );
+    this.header = new Header(this.model, this.desk, {
+      showAction: action => this.reveal(this.model.rowOf(action)),
+      loadAll: () => (this.port ? () => this.complete() : null)
     });
     this.toolbar = new Toolbar(this.model, this.outline, {
       showView: view => this.showView(view),
       filterChanged: () => this.repaint(),
       leaveFilter: () => this.current.focusable.focus()
     });
-    this.tree = new Tree(this.model, this.outline, {select, toggle}, () => this.repaint());
-    this.timeline = new Timeline(this.model, this.outline, {select, toggle}, () => this.repaint());
-    this.detail = new DetailPane(this.model, {
-      select: row => this.reveal(row),
+    this.tree = new Tree(this.model, this.outline, {select, toggle}, () => this.repaintView());
+    this.timeline = new Timeline(this.model, this.outline, {select, toggle}, () => this.repaintView());
+    this.graph = new GraphView(this.model, select, () => this.repaintView());
+    this.detail = new DetailPane(this.model, this.desk, {
+      select: item => this.reveal(item),
       close: () => this.closeDetail(),
       tabChosen: () => this.select(this.selected, true)
     });
-    this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node);
+    this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node, this.graph.node);
     this.body = el('div', {class: 'fnb-body'});
     this.body.append(this.views, new Divider(this.body).node, this.detail.node);
-    this.node.append(this.header.node, this.toolbar.node, this.body, this.announcer);
+    this.node.append(this.header.node, this.desk.node, this.toolbar.node, this.body, this.announcer);
     this.node.addEventListener('keydown', event => this.onKey(event));
     this.watch();
     this.selectByDefault();
@@ -105,7 +126,8 @@ export class Explorer {
   update(doc: RunDocument): void {
     const sameRun = doc.run === this.run;
     if (sameRun && this.connected && doc.live) return;
-    if (sameRun && doc.actions.name.length < this.model.size) this.model.conclude(doc);
+    const tellsLess = doc.actions.name.length < this.model.size || (this.connected && doc.previews === false);
+    if (sameRun && tellsLess) this.model.conclude(doc);
     else this.load(doc);
     this.afterData();
   }
@@ -115,14 +137,17 @@ export class Explorer {
     this.detach();
     this.detach = () => undefined;
     this.port = port;
+    this.desk.attach(port);
     this.connected = false;
     this.asked = '';
+    this.graphAskedAt = 0;
     window.clearTimeout(this.greeting);
     this.greeted = port !== null && this.model.doc.live;
     if (port) {
       this.detach = port.onMessage(message => this.receive(message));
       if (this.greeted) this.greet(port);
       if (this.chosen) this.askDetail();
+      this.askGraph();
     }
     this.schedule();
     this.repaint();
@@ -144,6 +169,7 @@ export class Explorer {
 
   dispose(): void {
     this.detach();
+    this.desk.clear();
     this.teardown.forEach(end => end());
     cancelAnimationFrame(this.frame);
     window.clearInterval(this.timer);
@@ -158,13 +184,19 @@ export class Explorer {
     else if (message.kind === 'detail') {
       this.model.addDetail(message.detail);
       if (message.detail.action === this.asked) this.asked = '';
-    } else return;
-    this.afterData(message.kind !== 'detail');
+    } else if (message.kind === 'graph') {
+      this.model.addFlows(message);
+      this.graphAskedAt = 0;
+    } else return this.desk.receive(message);
+    this.afterData(message.kind === 'snapshot' || message.kind === 'delta');
   }
 
   private load(doc: RunDocument): void {
     const name = this.selected >= 0 ? this.model.doc.actions.name[this.selected] : '';
-    if (doc.run !== this.run) this.chosen = false;
+    if (doc.run !== this.run) {
+      this.chosen = false;
+      this.desk.clear();
+    }
     this.model.load(doc);
     const row = this.model.rowOf(name);
     this.selected = row >= 0 ? row : NOTHING;
@@ -173,6 +205,7 @@ export class Explorer {
   private afterData(renewsHead = true): void {
     if (renewsHead) this.headAt = performance.now();
     if (!this.chosen) this.selectByDefault();
+    if (!this.model.doc.live) this.askGraph();
     this.schedule();
     this.repaint();
   }
@@ -191,7 +224,7 @@ export class Explorer {
   }
 
   /** Milliseconds since the run's start. */
-  private get now(): number {
+  private clock(): number {
     const {live, duration_ms: known} = this.model.doc;
     return live && this.connected ? known + performance.now() - this.headAt : known;
   }
@@ -201,8 +234,8 @@ export class Explorer {
     return this.port !== null && (this.asked !== '' || (this.model.doc.live && (this.connected || this.greeted)));
   }
 
-  private get current(): Tree | Timeline {
-    return this.view === 'tree' ? this.tree : this.timeline;
+  private get current(): Tree | Timeline | GraphView {
+    return {tree: this.tree, timeline: this.timeline, graph: this.graph}[this.view];
   }
 
   private get isNarrow(): boolean {
@@ -211,6 +244,12 @@ export class Explorer {
 
   /** Any number of changes, one paint in the next frame. */
   private repaint(): void {
+    this.isStale = true;
+    this.repaintView();
+  }
+
+  /** For what was scrolled or zoomed: nothing has changed but where the reader looks. */
+  private repaintView(): void {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       try {
@@ -222,10 +261,19 @@ export class Explorer {
   }
 
   private paint(): void {
-    const {doc, version} = this.model;
-    const {now} = this;
-    if (this.outlined !== version) {
-      this.outlined = version;
+    if (this.isStale) this.paintAround();
+    this.current.update(this.selected, this.now, this.graphAskedAt > 0);
+  }
+
+  /** Everything but the view: it is drawn by the same clock until more changes than where the reader looks. */
+  private paintAround(): void {
+    this.isStale = false;
+    const {doc, version, structure} = this.model;
+    const now = (this.now = this.clock());
+    // What is visible changes with the rows, under a filter with whatever it may look at.
+    const outlined = this.outline.isFiltered ? version : structure;
+    if (this.outlined !== outlined) {
+      this.outlined = outlined;
       this.outline.refresh();
     }
     this.node.dataset.run = doc.run;
@@ -233,9 +281,10 @@ export class Explorer {
     this.body.classList.toggle('fnb-detailed', this.detailOpen && this.selected !== NOTHING);
     this.tree.node.hidden = this.view !== 'tree';
     this.timeline.node.hidden = this.view !== 'timeline';
+    this.graph.node.hidden = this.view !== 'graph';
+    this.desk.update();
     this.header.update(now, this.connected, this.greeted);
     this.toolbar.update(this.view);
-    this.current.update(this.selected, now);
     if (this.selected !== NOTHING) this.detail.update(this.selected, now, this.expectsDetail);
     const words = `Run ${doc.run} ${phaseWord(doc.phase)}`;
     if (this.announced !== words) this.announcer.textContent = this.announced = words;
@@ -258,13 +307,14 @@ export class Explorer {
     this.repaint();
   }
 
-  private reveal(row: number): void {
-    if (row < 0) return;
+  /** Selects an action, whatever hides its line, or a fan-out; -1 is none: the first fan-out is the root's own. */
+  private reveal(item: number): void {
+    if (item === -1) return;
     this.outline.refresh();
-    const at = this.outline.reveal(row);
-    this.select(row, true);
+    const at = item >= 0 ? this.outline.reveal(item) : this.outline.position(item);
+    this.select(item, true);
     // The line may be new: scroll once the tree has its height.
-    requestAnimationFrame(() => this.current.scrollTo(at));
+    if (at >= 0) requestAnimationFrame(() => this.current.scrollTo(at));
   }
 
   private toggle(index: number): void {
@@ -272,9 +322,13 @@ export class Explorer {
     this.repaint();
   }
 
-  private showView(view: ViewName): void {
+  showView(view: ViewName): void {
     this.view = view;
+    this.askGraph();
     this.repaint();
+    // What is selected was perhaps selected in another view.
+    const at = this.outline.position(this.selected);
+    if (at >= 0 || view === 'graph') requestAnimationFrame(() => this.current.scrollTo(at));
   }
 
   private closeDetail(): void {
@@ -292,6 +346,13 @@ export class Explorer {
     this.port.send({kind: 'detail', action});
   }
 
+  /** Asks which outputs became which inputs: that is looked for only while someone looks at it. */
+  private askGraph(): void {
+    if (this.view !== 'graph' || !this.port || this.graphAskedAt > 0 || this.model.flowsAreWhole) return;
+    this.graphAskedAt = this.graphPolled = performance.now();
+    this.port.send({kind: 'graph'});
+  }
+
   /** The clock of a live run: growing bars, and the growing output of the selected action. */
   private schedule(): void {
     const wanted = this.model.doc.live && this.connected;
@@ -304,6 +365,7 @@ export class Explorer {
     if (document.visibilityState === 'hidden') return;
     // Not again before the answer: a kernel that is busy would find a pile of questions.
     const due = this.asked === '' && performance.now() - this.polled >= DETAIL_POLL_MS;
+    if (performance.now() - this.graphPolled >= GRAPH_POLL_MS) this.askGraph();
     if (due && this.selected >= 0 && this.detailOpen && !this.model.isTerminal(this.selected)) this.askDetail();
     this.repaint();
   }
@@ -356,9 +418,19 @@ export class Explorer {
 
   private treeKey(key: string, target: HTMLElement): (() => void) | undefined {
     if (target !== this.current.focusable) return undefined;
+    const keys: Record<string, () => void> = {
+      ...(this.view === 'graph' ? this.graphKeys() : this.lineKeys()),
+      ...(this.view === 'tree' ? {} : this.zoomKeys(this.view === 'graph' ? this.graph : this.timeline)),
+      Enter: () => this.enter(),
+      Escape: () => this.back()
+    };
+    return keys[key];
+  }
+
+  private lineKeys(): Record<string, () => void> {
     const at = this.outline.position(this.selected);
     const line = this.outline.lines[at];
-    const keys: Record<string, () => void> = {
+    return {
       ArrowDown: () => this.walk(at + 1),
       ArrowUp: () => this.walk(Math.max(0, at - 1)),
       PageDown: () => this.walk(at + this.current.page),
@@ -367,19 +439,28 @@ export class Explorer {
       End: () => this.walk(this.outline.lines.length - 1),
       ArrowRight: () => (line?.open === false ? this.toggle(at) : line?.open && this.walk(at + 1)),
       ArrowLeft: () => (line?.open && !this.outline.isFiltered ? this.toggle(at) : this.walk(this.outline.parent(at))),
-      ' ': () => this.toggle(at),
-      Enter: () => this.enter(),
-      Escape: () => this.back()
+      ' ': () => this.toggle(at)
     };
-    if (this.view === 'timeline') {
-      Object.assign(keys, {
-        '+': () => this.timeline.zoom(1.5),
-        '=': () => this.timeline.zoom(1.5),
-        '-': () => this.timeline.zoom(1 / 1.5),
-        '0': () => this.timeline.showAll()
-      });
-    }
-    return keys[key];
+  }
+
+  private graphKeys(): Record<string, () => void> {
+    return {
+      ArrowDown: () => this.graph.walk('down'),
+      ArrowUp: () => this.graph.walk('up'),
+      ArrowRight: () => this.graph.walk('right'),
+      ArrowLeft: () => this.graph.walk('left')
+    };
+  }
+
+  private zoomKeys(view: Timeline | GraphView): Record<string, () => void> {
+    return {
+      '+': () => view.zoom(ZOOM_STEP),
+      '=': () => view.zoom(ZOOM_STEP),
+      '-': () => view.zoom(1 / ZOOM_STEP),
+      '0': () => view.showAll(),
+      ',': () => view.pan(-1),
+      '.': () => view.pan(1)
+    };
   }
 
   private walk(index: number): void {
@@ -397,7 +478,7 @@ export class Explorer {
   }
 
   private back(): void {
-    if (this.outline.isFiltered) this.outline.setFilter({text: '', phase: null});
+    if (this.outline.isFiltered) this.outline.clearFilter();
     else if (this.isNarrow) this.detailOpen = false;
     this.repaint();
   }

@@ -74,3 +74,9 @@ function trimmed(value: number, step: number): string {
 function pad(n: number): string {
   return String(n).padStart(2, '0');
 }
+
+/** The beginning of a text that is longer than the page can bear, with what is missing. */
+export function bounded(text: string, longest: number): string {
+  const missing = text.length - longest;
+  return missing <= 0 ? text : `${text.slice(0, longest)}… (${count(missing)} more characters)`;
+}

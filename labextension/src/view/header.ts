@@ -1,7 +1,9 @@
 /** The head of the explorer: did it work, how long did it take, what failed first and where. */
 import {PHASES, type Phase, type RunDocument} from './document.js';
-import {copyButton, el, present, type Child} from './dom.js';
+import {chevron, copyButton, el, present, type Child} from './dom.js';
 import {count, duration, moment, plural} from './format.js';
+import type {Desk} from './desk.js';
+import {menuButton} from './menu.js';
 import type {RunModel} from './model.js';
 import {runnable} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
@@ -11,8 +13,9 @@ const ESTIMATE_AFTER_ACTIONS = 5;
 const ESTIMATE_AFTER_MS = 2000;
 
 export interface HeaderActions {
-  abort(): void;
   showAction(action: string): void;
+  /** Fetches the actions that the document leaves out; null where there is no kernel to ask. */
+  loadAll(): (() => void) | null;
 }
 
 export class Header {
@@ -21,26 +24,42 @@ export class Header {
   private readonly time = el('span', {class: 'fnb-time', title: 'duration'});
   private readonly progress = el('div', {class: 'fnb-progress'});
   private readonly notes = el('div', {class: 'fnb-notes'});
+  private readonly identity = el('div', {class: 'fnb-identity'});
+  /** Stays as it is while the line is drawn anew: its menu may be open. */
+  private readonly tools: HTMLElement;
+  private readonly abort: HTMLButtonElement;
   private drawn = '';
-  private aborting = false;
 
   constructor(
     private readonly model: RunModel,
+    private readonly desk: Desk,
     private readonly actions: HeaderActions
   ) {
+    const onclick = () => desk.confirmAbort();
+    this.abort = el('button', {class: 'fnb-button', type: 'button', title: 'Abort the run', onclick, hidden: true});
+    const copy = copyButton(
+      () => runnable(`flyte_nb.remote.Run.get(${JSON.stringify(model.doc.run)})`),
+      'Copy the Python that gets this run'
+    );
+    const again = menuButton(['Rerun', chevron()], 'Run again', () => desk.runItems());
+    this.tools = el('span', {class: 'fnb-tools'}, copy, again, this.abort);
+    this.line.append(this.identity, this.tools);
     this.node.append(this.line, this.progress, this.notes);
   }
 
   /** Draws what changed; `now` is in milliseconds since the run's start; `greeted` while the kernel may yet answer. */
   update(now: number, connected: boolean, greeted: boolean): void {
     const {doc} = this.model;
-    if (!doc.live) this.aborting = false;
+    const aborting = this.desk.isAborting && doc.live;
     const {phase, counts, total, note, error, labels} = doc;
-    const state = [doc.live, connected, greeted, this.aborting];
+    const state = [doc.live, connected, greeted, aborting, doc.omitted, this.actions.loadAll() !== null];
     const signature = JSON.stringify([doc.run, phase, counts, total, note, error, labels, ...state]);
     if (signature !== this.drawn) {
       this.drawn = signature;
-      this.line.replaceChildren(...this.headline(connected));
+      this.identity.replaceChildren(...present(this.headline()));
+      this.abort.hidden = !doc.live || !connected;
+      this.abort.disabled = aborting;
+      this.abort.textContent = aborting ? 'Aborting…' : 'Abort';
       this.notes.replaceChildren(...present(this.noteLines(connected || greeted)));
       this.progress.replaceChildren(...(doc.live ? [bar(doc), el('span', {class: 'fnb-rate'})] : []));
     }
@@ -48,7 +67,7 @@ export class Header {
     if (doc.live) (this.progress.lastElementChild as HTMLElement).textContent = rate(doc, now);
   }
 
-  private headline(connected: boolean): Node[] {
+  private headline(): Child[] {
     const {doc} = this.model;
     const cached = this.model.doc.actions.source.reduce((n, source) => n + (source === 'cache' ? 1 : 0), 0);
     const recovered = doc.counts.recovered ?? 0;
@@ -63,41 +82,10 @@ export class Header {
       ...Object.entries(doc.labels).map(([k, v]) => el('span', {class: 'fnb-chip', title: 'label'}, `${k}=${v}`))
     ];
     return [
-      el(
-        'div',
-        {class: 'fnb-identity'},
-        el('span', {class: `fnb-badge fnb-tone-${phaseTone(doc.phase)}`}, phaseIcon(doc.phase), phaseWord(doc.phase)),
-        el('strong', {class: 'fnb-title', title: doc.task}, this.model.shortTask(doc.task)),
-        el('code', {class: 'fnb-run', title: 'run'}, doc.run),
-        el('span', {class: 'fnb-facts'}, ...facts)
-      ),
-      el('span', {class: 'fnb-tools'}, ...this.tools(connected))
-    ];
-  }
-
-  private tools(connected: boolean): Child[] {
-    const {doc} = this.model;
-    return [
-      copyButton(
-        () => runnable(`flyte_nb.remote.Run.get(${JSON.stringify(doc.run)})`),
-        'Copy the Python that gets this run'
-      ),
-      doc.live &&
-        connected &&
-        el(
-          'button',
-          {
-            class: 'fnb-button',
-            type: 'button',
-            disabled: this.aborting,
-            title: 'Abort the run',
-            onclick: () => {
-              this.aborting = true;
-              this.actions.abort();
-            }
-          },
-          this.aborting ? 'Aborting…' : 'Abort'
-        )
+      el('span', {class: `fnb-badge fnb-tone-${phaseTone(doc.phase)}`}, phaseIcon(doc.phase), phaseWord(doc.phase)),
+      el('strong', {class: 'fnb-title', title: doc.task}, this.model.shortTask(doc.task)),
+      el('code', {class: 'fnb-run', title: 'run'}, doc.run),
+      el('span', {class: 'fnb-facts'}, ...facts)
     ];
   }
 
@@ -126,12 +114,19 @@ export class Header {
     if (doc.note) lines.push(el('div', {class: 'fnb-note'}, doc.note));
     if (doc.live && !hasKernel)
       lines.push(el('div', {class: 'fnb-note'}, 'As last saved: not connected to the kernel that runs it.'));
-    if (doc.omitted > 0) {
-      lines.push(
-        el('div', {class: 'fnb-note'}, `${plural(doc.omitted, 'action')} not shown; the run's record has them all.`)
-      );
-    }
+    if (doc.omitted > 0) lines.push(this.omissions(doc));
     return lines;
+  }
+
+  /** What a saved document leaves out, and how it is to be had. */
+  private omissions({omitted, run}: RunDocument): HTMLElement {
+    const load = this.actions.loadAll();
+    return el(
+      'div',
+      {class: 'fnb-note'},
+      el('span', {}, `${plural(omitted, 'action')} not saved here. `, el('code', {}, `%flyte show ${run}`), ' draws all.'),
+      load && el('button', {class: 'fnb-button', type: 'button', onclick: load}, 'Load all')
+    );
   }
 }
 

@@ -7,8 +7,19 @@
  *
  * Rows are numbers. Applying a delta costs its own length, whatever the length of the run. Pure: no DOM.
  */
-import {PHASES, type Columns, type Delta, type Detail, type Head, type Phase, type RunDocument} from './document.js';
-import {count} from './format.js';
+import {criticalRows} from './critical.js';
+import {
+  PHASES,
+  type Columns,
+  type Delta,
+  type Detail,
+  type Flow,
+  type GraphAnswer,
+  type Head,
+  type Phase,
+  type RunDocument
+} from './document.js';
+import {bounded, count} from './format.js';
 import {distinct, sharedParts} from './labels.js';
 import {phaseWord} from './phases.js';
 
@@ -16,6 +27,7 @@ import {phaseWord} from './phases.js';
 export const FOLD_ABOVE = 20;
 /** So many siblings are compared to find the inputs that they share. */
 const COMPARED = 32;
+const LONGEST_NAME = 300;
 
 export interface FanOut {
   id: number;
@@ -52,10 +64,16 @@ const UNSUCCESSFUL: ReadonlySet<number> = new Set(
 export class RunModel {
   /** Rises with every change. */
   version = 0;
+  /** Rises when rows came or may have been renumbered. */
+  structure = 0;
   /** Rises when rows may have been renumbered and when the run ends: what was sorted by row or phase is due again. */
   epoch = 0;
   details = new Map<string, Detail>();
   fanOuts: FanOut[] = [];
+  /** Which outputs became which inputs, as far as that is known. */
+  flows: readonly Flow[] = [];
+  /** Whether nothing can be added to the flows. */
+  flowsAreWhole = false;
   /** Actions that had ended when the kernel sent their detail: nothing can be added to it. */
   private whole = new Set<string>();
   private children: (number[] | undefined)[] = [];
@@ -63,6 +81,7 @@ export class RunModel {
   private fanOutIds = new Map<string, number>();
   private shared = new Map<string, {compared: number; parts: (string | null)[]}>();
   private rowOfName = new Map<string, number>();
+  private critical: {structure: number; rows: ReadonlySet<number>} = {structure: -1, rows: new Set()};
 
   /** The document: its `actions`, `tasks`, `groups` are copies that this model owns and grows. */
   doc: RunDocument;
@@ -78,11 +97,14 @@ export class RunModel {
     if (this.doc.run !== doc.run) {
       this.details.clear();
       this.whole.clear();
+      this.flows = [];
+      this.flowsAreWhole = false;
     }
+    if (doc.flows && !doc.live) this.addFlows({kind: 'graph', flows: doc.flows, live: false});
     this.doc = {
       ...doc,
-      tasks: [...doc.tasks],
-      groups: [...doc.groups],
+      tasks: doc.tasks.map(short),
+      groups: doc.groups.map(short),
       actions: ownColumns(doc.actions)
     };
     this.fanOuts = [];
@@ -95,6 +117,7 @@ export class RunModel {
     for (let row = 0; row < this.size; row++) this.index(row);
     this.addDetails(doc.details);
     this.version++;
+    this.structure++;
     this.epoch++;
   }
 
@@ -107,8 +130,8 @@ export class RunModel {
 
   applyDelta(delta: Delta): void {
     this.setHead(delta.head);
-    this.doc.tasks.push(...delta.tasks);
-    this.doc.groups.push(...delta.groups);
+    this.doc.tasks.push(...delta.tasks.map(short));
+    this.doc.groups.push(...delta.groups.map(short));
     const columns = this.doc.actions as unknown as Record<string, unknown[]>;
     const changes = delta.actions as unknown as Record<string, unknown[]>;
     delta.rows.forEach((row, k) => {
@@ -128,12 +151,19 @@ export class RunModel {
     this.version++;
   }
 
+  addFlows({flows, live}: GraphAnswer): void {
+    this.flows = flows;
+    this.flowsAreWhole = !live;
+    this.version++;
+  }
+
   /** Whether nothing more is to be had of an action; saved details leave out long output and large reports. */
   isKnown(row: number): boolean {
     const action = this.doc.actions.name[row];
     const detail = this.details.get(action);
     if (!detail || detail.phase !== this.phase(row) || !this.isTerminal(row)) return false;
-    const isSavedWhole = detail.logs_omitted === 0 && (detail.report !== null || !detail.code?.settings.report);
+    const isReported = detail.report !== null || !detail.code?.settings.report;
+    const isSavedWhole = this.doc.previews !== false && detail.logs_omitted === 0 && isReported;
     return isSavedWhole || this.whole.has(action);
   }
 
@@ -234,16 +264,23 @@ export class RunModel {
     return this.doc.actions.note[row] || (waits ? phaseWord(phase) : '');
   }
 
+  /** What the run's end waited for; none while it is live. */
+  get criticalRows(): ReadonlySet<number> {
+    const {structure} = this;
+    if (this.critical.structure !== structure) this.critical = {structure, rows: criticalRows(this)};
+    return this.critical.rows;
+  }
+
   /** Where the common time axis ends. */
   span(now: number): number {
     return Math.max(1, now, this.latest);
   }
 
-  /** From the first queued to the last end (or `now`) of a fan-out, in milliseconds since the run's start. */
-  extent(fanOut: FanOut, now: number): [number, number] {
+  /** From the first queued to the last end (or `now`) of some actions, in milliseconds since the run's start. */
+  extent({rows}: Pick<FanOut, 'rows'>, now: number): [number, number] {
     let from = Infinity;
     let to = 0;
-    for (const row of fanOut.rows) {
+    for (const row of rows) {
       from = Math.min(from, this.doc.actions.queued[row]);
       to = Math.max(to, this.doc.actions.end[row] ?? (this.isTerminal(row) ? 0 : now));
     }
@@ -285,7 +322,10 @@ export class RunModel {
   }
 
   private setHead(head: Head): void {
-    if (this.doc.live !== head.live) this.epoch++;
+    if (this.doc.live !== head.live) {
+      this.epoch++;
+      this.structure++;
+    }
     const {phase, duration_ms, live, counts, total, note, error, labels} = head;
     Object.assign(this.doc, {phase, duration_ms, live, counts, total, note, error, labels});
   }
@@ -299,6 +339,7 @@ export class RunModel {
   /** Enters a new row into the indexes. */
   private index(row: number): void {
     const {name, parent, task, group, phase} = this.doc.actions;
+    this.structure++;
     this.rowOfName.set(name[row], row);
     if (parent[row] >= 0) (this.children[parent[row]] ??= []).push(row);
     const key = group[row] >= 0 ? `${parent[row]}/group/${group[row]}` : `${parent[row]}/task/${task[row]}`;
@@ -330,11 +371,20 @@ export class RunModel {
   }
 }
 
-/** Copies to grow; a document that an earlier release saved has no `init` and no `note`. */
+/** Copies to grow; a document that an earlier release saved has no `init`, no `note` and no `tries`. */
 function ownColumns(columns: Columns): Columns {
   const rows = columns.name.length;
-  const missing: Partial<Columns> = {init: new Array(rows).fill(null), note: new Array(rows).fill('')};
+  const missing: Partial<Columns> = {
+    init: new Array(rows).fill(null),
+    note: new Array(rows).fill(''),
+    tries: new Array(rows).fill(null)
+  };
   return Object.fromEntries(Object.entries({...missing, ...columns}).map(([k, column]) => [k, [...column]])) as unknown as Columns;
+}
+
+/** A name as long as one can be read: it stands in many lines. */
+function short(name: string): string {
+  return bounded(name, LONGEST_NAME);
 }
 
 function isOver({phase}: Detail): boolean {

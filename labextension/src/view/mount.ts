@@ -2,6 +2,7 @@
 import {CellView} from './cell.js';
 import type {Port, RunDocument} from './document.js';
 import {el} from './dom.js';
+import type {ViewName} from './toolbar.js';
 
 /** The version of the run document that this code reads. */
 const VERSION = 1;
@@ -13,6 +14,8 @@ export interface MountedRun {
   update(doc: RunDocument): void;
   /** Connects to the kernel that owns the shown run; null when it is gone. */
   attach(port: Port | null): void;
+  /** Turns to the tree, the timeline or the graph. */
+  showView(view: ViewName): void;
   dispose(): void;
 }
 
@@ -30,7 +33,8 @@ export function mountRun(
   if (problem !== null) {
     const message = el('div', {class: 'fnb-root'}, el('div', {class: 'fnb-fault'}, problem));
     host.replaceChildren(message);
-    return {run: '', update: () => undefined, attach: () => undefined, dispose: () => message.remove()};
+    const nothing = () => undefined;
+    return {run: '', update: nothing, attach: nothing, showView: nothing, dispose: () => message.remove()};
   }
   const view = new CellView(doc, switched);
   host.replaceChildren(view.node);

@@ -94,3 +94,53 @@ test('the parent of a line is the nearest line above with less depth', () => {
     [0, 0, 1, 1]
   );
 });
+
+test('siblings are sorted by a head, those of a group too, and by the call again', () => {
+  const {outline} = outlineOf(siblings(3, k => ({start: 0, end: [20, 90, 50][k]})));
+  outline.setSort({key: 'duration', descending: true});
+  assert.deepEqual(items(outline), [0, 2, 3, 1]);
+  outline.setSort({key: 'duration', descending: false});
+  assert.deepEqual(items(outline), [0, 1, 3, 2]);
+  outline.setSort({key: 'call', descending: false});
+  assert.deepEqual(items(outline), [0, 1, 2, 3]);
+});
+
+test('names are sorted as people count', () => {
+  const {outline} = outlineOf(siblings(3, k => ({label: `x=${[10, 9, 1][k]}`})));
+  outline.setSort({key: 'name', descending: false});
+  assert.deepEqual(items(outline), [0, 3, 2, 1]);
+});
+
+test('sorted rows keep their place while the run is live; new ones come last', () => {
+  const {outline, model} = outlineOf(siblings(3, k => ({phase: 'running', start: k, end: null})));
+  outline.setSort({key: 'duration', descending: true});
+  const before = items(outline);
+  const actions = columns([
+    {name: 's2', phase: 'succeeded', start: 2, end: 900},
+    {name: 's3', phase: 'running', start: 3}
+  ]);
+  model.applyDelta({kind: 'delta', head: head(), tasks: [], groups: [], rows: [3, 4], actions});
+  outline.refresh();
+  assert.deepEqual(items(outline), [...before, 4]);
+});
+
+test('a fan-out that folds while its siblings are sorted takes their place', () => {
+  const {outline, model} = outlineOf([...siblings(20), {name: 'x', task: 2, start: 0, end: 90}]);
+  outline.setSort({key: 'duration', descending: true});
+  const actions = columns([{name: 's20', start: 5, end: 6}]);
+  model.applyDelta({kind: 'delta', head: head(), tasks: [], groups: [], rows: [22], actions});
+  outline.refresh();
+  assert.deepEqual(items(outline), [0, 21, -1 - model.fanOut(1).id]);
+});
+
+test('a task and the critical path can be filtered for', () => {
+  const rows = [{name: 'a', start: 0, end: 10}, {name: 'b', task: 2, start: 10, end: 90}, {name: 'c', start: 10, end: 20}];
+  const model = new RunModel(runDocument(rows, {live: false, duration_ms: 100}));
+  const outline = new Outline(model);
+  outline.setFilter({task: 'env.fit'});
+  assert.deepEqual(items(outline), [0, 1, 3]);
+  outline.setFilter({critical: true});
+  assert.deepEqual(items(outline), [0, 1]);
+  outline.clearFilter();
+  assert.equal(outline.lines.length, 4);
+});

@@ -7,11 +7,18 @@
  */
 import {PHASES, type Phase} from './document.js';
 import type {FanOut, RunModel} from './model.js';
+import {AS_CALLED, sorted, type Sort} from './order.js';
 
 export interface Filter {
   text: string;
   phase: Phase | null;
+  /** Full name of a task or traced function. */
+  task: string | null;
+  /** Only what is on the critical path. */
+  critical: boolean;
 }
+
+const EVERYTHING: Filter = {text: '', phase: null, task: null, critical: false};
 
 export interface Line {
   /** An action's row number, or `-1 - id` of a group or a folded fan-out. */
@@ -21,22 +28,29 @@ export interface Line {
   open: boolean | null;
 }
 
+/** Items as they were sorted, in the epoch of the model in which that was done. */
+interface Order {
+  items: number[];
+  epoch: number;
+}
+
 export class Outline {
   lines: Line[] = [];
-  filter: Filter = {text: '', phase: null};
+  filter: Filter = EVERYTHING;
+  sort: Sort = AS_CALLED;
   /** Actions that match the filter; their ancestors are visible but not counted. */
   matches = 0;
   /** What the reader opened (true) or closed, by a name that survives a reload. */
   private chosen = new Map<string, boolean>();
-  /** The order in which an open fan-out shows its rows, taken when it was opened so that live rows keep their place. */
-  private orders = new Map<string, {rows: number[]; epoch: number}>();
+  /** The order under each line, taken when it was opened or sorted so that live rows keep their place. */
+  private orders = new Map<string, Order>();
   private positions = new Map<number, number>();
 
   constructor(private readonly model: RunModel) {
     this.refresh();
   }
 
-  /** Computes the visible rows anew, after the model, the filter or an open state changed. */
+  /** Computes the visible rows anew, after the model, the filter, the order or an open state changed. */
   refresh(): void {
     this.lines = [];
     this.matches = 0;
@@ -49,11 +63,22 @@ export class Outline {
   }
 
   get isFiltered(): boolean {
-    return this.filter.text !== '' || this.filter.phase !== null;
+    const {text, phase, task, critical} = this.filter;
+    return text !== '' || phase !== null || task !== null || critical;
   }
 
-  setFilter(filter: Filter): void {
-    this.filter = filter;
+  setFilter(change: Partial<Filter>): void {
+    this.filter = {...this.filter, ...change};
+    this.refresh();
+  }
+
+  clearFilter(): void {
+    this.setFilter(EVERYTHING);
+  }
+
+  setSort(sort: Sort): void {
+    this.sort = sort;
+    this.orders.clear();
     this.refresh();
   }
 
@@ -79,7 +104,7 @@ export class Outline {
   /** Opens whatever hides an action, and drops a filter that does; returns its position. */
   reveal(row: number): number {
     if (this.position(row) >= 0) return this.position(row);
-    if (this.isFiltered) this.setFilter({text: '', phase: null});
+    if (this.isFiltered) this.clearFilter();
     const path: number[] = [];
     for (let at = row; at >= 0; at = this.model.doc.actions.parent[at]) path.unshift(at);
     for (const at of path) {
@@ -108,75 +133,106 @@ export class Outline {
   }
 
   private addAction(row: number, depth: number, inFold: boolean): void {
-    const children = this.model.childrenOf(row);
-    const open = children.length > 0 ? this.isOpen(this.key(row), !inFold) : null;
+    const open = this.model.childrenOf(row).length > 0 ? this.isOpen(this.key(row), !inFold) : null;
     this.lines.push({item: row, depth, open});
     if (!open) return;
-    const added = new Set<number>();
-    for (const child of children) {
-      const fanOut = this.model.fanOut(child);
-      if (!this.model.hasLine(fanOut)) this.addAction(child, depth + 1, inFold);
-      else if (!added.has(fanOut.id)) {
-        added.add(fanOut.id);
-        this.addFanOut(fanOut, depth + 1, inFold);
-      }
+    for (const item of this.itemsUnder(row)) {
+      if (item >= 0) this.addAction(item, depth + 1, inFold);
+      else this.addFanOut(this.model.fanOuts[-1 - item], depth + 1, inFold);
     }
   }
 
   private addFanOut(fanOut: FanOut, depth: number, inFold: boolean): void {
-    const key = this.key(-1 - fanOut.id);
     const folds = this.model.isFolded(fanOut);
-    const open = this.isOpen(key, !folds && !inFold);
+    const open = this.isOpen(this.key(-1 - fanOut.id), !folds && !inFold);
     this.lines.push({item: -1 - fanOut.id, depth, open});
     if (!open) return;
-    const rows = folds ? this.ordered(fanOut, key) : fanOut.rows;
-    for (const row of rows) this.addAction(row, depth + 1, folds || inFold);
-  }
-
-  private ordered(fanOut: FanOut, key: string): number[] {
-    const known = this.orders.get(key);
-    if (known && known.epoch === this.model.epoch) {
-      for (let k = known.rows.length; k < fanOut.rows.length; k++) known.rows.push(fanOut.rows[k]);
-      return known.rows;
-    }
-    const rows = this.model.byUrgency(fanOut.rows);
-    this.orders.set(key, {rows, epoch: this.model.epoch});
-    return rows;
+    for (const row of this.membersOf(fanOut)) this.addAction(row, depth + 1, folds || inFold);
   }
 
   private addMatches(): void {
-    const {parent} = this.model.doc.actions;
-    const shown = new Uint8Array(this.model.size);
-    for (let row = 0; row < this.model.size; row++) {
-      if (!this.isMatch(row)) continue;
-      this.matches++;
-      for (let at = row; at >= 0 && !shown[at]; at = parent[at]) shown[at] = 1;
-    }
+    const shown = this.matching();
     const add = (row: number, depth: number) => {
-      const children = this.model.childrenOf(row).filter(child => shown[child]);
-      this.lines.push({item: row, depth, open: children.length > 0 ? true : null});
-      const added = new Set<number>();
-      for (const child of children) {
-        const fanOut = this.model.fanOut(child);
-        if (fanOut.group < 0) add(child, depth + 1);
-        else if (!added.has(fanOut.id)) {
-          added.add(fanOut.id);
-          this.lines.push({item: -1 - fanOut.id, depth: depth + 1, open: true});
-          for (const member of fanOut.rows) if (shown[member]) add(member, depth + 2);
-        }
+      const items = this.itemsUnder(row).filter(item => item < 0 || shown[item]);
+      const line: Line = {item: row, depth, open: null};
+      this.lines.push(line);
+      for (const item of items) {
+        const fanOut = item < 0 ? this.model.fanOuts[-1 - item] : null;
+        const rows = fanOut ? this.membersOf(fanOut).filter(member => shown[member]) : [item];
+        if (rows.length === 0) continue;
+        line.open = true;
+        const isGroup = fanOut !== null && fanOut.group >= 0;
+        if (isGroup) this.lines.push({item, depth: depth + 1, open: true});
+        for (const member of rows) add(member, depth + (isGroup ? 2 : 1));
       }
     };
     if (shown[0]) add(0, 0);
   }
 
-  private isMatch(row: number): boolean {
-    const {name, label, error, phase} = this.model.doc.actions;
-    if (this.filter.phase !== null && PHASES[phase[row]] !== this.filter.phase) return false;
-    if (this.filter.text === '') return true;
-    const wanted = this.filter.text.toLowerCase();
-    return [this.model.taskName(row), label[row], error[row] ?? '', name[row], this.model.groupName(row)].some(text =>
-      text.toLowerCase().includes(wanted)
+  /** 1 for the rows that match the filter and for those that they stand under. */
+  private matching(): Uint8Array {
+    const {parent} = this.model.doc.actions;
+    const shown = new Uint8Array(this.model.size);
+    const isMatch = this.matcher();
+    for (let row = 0; row < this.model.size; row++) {
+      if (!isMatch(row)) continue;
+      this.matches++;
+      for (let at = row; at >= 0 && !shown[at]; at = parent[at]) shown[at] = 1;
+    }
+    return shown;
+  }
+
+  private matcher(): (row: number) => boolean {
+    const {name, label, error, phase, task} = this.model.doc.actions;
+    const {filter} = this;
+    const wanted = filter.text.toLowerCase();
+    const wantedPhase = filter.phase === null ? -1 : PHASES.indexOf(filter.phase);
+    const critical = filter.critical ? this.model.criticalRows : null;
+    return row => {
+      if (wantedPhase >= 0 && phase[row] !== wantedPhase) return false;
+      if (filter.task !== null && this.model.doc.tasks[task[row]] !== filter.task) return false;
+      if (critical && !critical.has(row)) return false;
+      if (wanted === '') return true;
+      return [this.model.taskName(row), label[row], error[row] ?? '', name[row], this.model.groupName(row)].some(text =>
+        text.toLowerCase().includes(wanted)
+      );
+    };
+  }
+
+  /** What stands under an action: its children, those of one group or folded fan-out as one item. */
+  private itemsUnder(row: number): number[] {
+    const items = new Set<number>();
+    for (const child of this.model.childrenOf(row)) {
+      const fanOut = this.model.fanOut(child);
+      items.add(this.model.hasLine(fanOut) ? -1 - fanOut.id : child);
+    }
+    if (this.sort.key === 'call') return [...items];
+    const order = this.order(this.key(row), () => sorted(this.model, [...items], this.sort));
+    // What is no longer an item of its own went into a fan-out, which is new.
+    order.items = order.items.filter(item => items.delete(item));
+    order.items.push(...items);
+    return order.items;
+  }
+
+  /** The actions of a fan-out; of a folded one the urgent first. */
+  private membersOf(fanOut: FanOut): readonly number[] {
+    const {rows} = fanOut;
+    const isCalled = this.sort.key === 'call';
+    if (isCalled && !this.model.isFolded(fanOut)) return rows;
+    const order = this.order(this.key(-1 - fanOut.id), () =>
+      isCalled ? this.model.byUrgency(rows) : sorted(this.model, rows, this.sort)
     );
+    for (let k = order.items.length; k < rows.length; k++) order.items.push(rows[k]);
+    return order.items;
+  }
+
+  /** The order under a line as it was taken; taken anew when rows may have been renumbered or the run has ended. */
+  private order(key: string, take: () => number[]): Order {
+    const known = this.orders.get(key);
+    if (known?.epoch === this.model.epoch) return known;
+    const order = {items: take(), epoch: this.model.epoch};
+    this.orders.set(key, order);
+    return order;
   }
 
   private isOpen(key: string, byDefault: boolean): boolean {

@@ -37,8 +37,8 @@ export function partOf(detail: Detail, tab: Tab): unknown {
 }
 
 export function content(detail: Detail, tab: Tab): HTMLElement {
-  if (tab === 'Inputs') return valueList(detail.inputs ?? []);
-  if (tab === 'Outputs') return valueList(detail.outputs ?? []);
+  if (tab === 'Inputs') return valueList(detail.inputs ?? [], k => runnable(inputSnippet(detail, k)));
+  if (tab === 'Outputs') return valueList(detail.outputs ?? [], k => runnable(`${detail.snippet}[${k}]`));
   if (tab === 'Report') return report(detail.report ?? '');
   if (tab === 'Error' && detail.error) return errorTab(detail.error);
   return codeTab(detail);
@@ -67,8 +67,14 @@ export function summary(
     detail.attempts.length > 1 && section('Attempts', attemptTable(detail.attempts)),
     detail.inputs?.length ? section('Inputs', valueTable(detail.inputs)) : null,
     detail.outputs?.length ? section('Outputs', valueTable(detail.outputs)) : null,
+    detail.links?.length ? section('Links', linkList(detail.links)) : null,
     detail.snippet !== '' && section('In Python', snippet(runnable(detail.snippet)))
   );
+}
+
+/** The Python that fetches one input, from that which fetches all outputs. */
+function inputSnippet({snippet, inputs}: Detail, k: number): string {
+  return `${snippet.replace(/outputs\(\)$/, 'inputs()')}[${JSON.stringify(inputs?.[k].name ?? '')}]`;
 }
 
 /** Where a reused result comes from: `from RUN/ACTION`. */
@@ -86,6 +92,16 @@ function report(html: string): HTMLElement {
   const frame = el('iframe', {class: 'fnb-report', sandbox: '', title: 'Report', referrerpolicy: 'no-referrer'});
   frame.srcdoc = html;
   return frame;
+}
+
+/** Links that the task declares; an address that no browser should follow is text. */
+function linkList(links: [string, string][]): HTMLElement {
+  const items = links.map(([name, address]) =>
+    /^https?:\/\//i.test(address)
+      ? el('a', {href: address, target: '_blank', rel: 'noopener noreferrer', title: address}, name)
+      : el('span', {}, `${name}: `, el('code', {}, address))
+  );
+  return el('div', {class: 'fnb-tasklinks'}, ...items);
 }
 
 /** What a task asks for and does not get where it runs. */
@@ -137,6 +153,7 @@ function codeTab(detail: Detail): HTMLElement {
   const {code, isolation, isolation_reason: reason} = detail;
   if (!code) return el('div');
   const facts = [
+    ...(code.signature ? [['signature', code.signature]] : []),
     ...(isolation ? [['isolation', `${isolation}: ${whyHere(reason).why}`]] : []),
     ...(code.place ? [['place', code.place]] : []),
     ...Object.entries(code.settings),

@@ -33,7 +33,8 @@ export function columns(rows: Row[]): Columns {
     label: of(row => row.label ?? ''),
     error: of(row => row.error ?? null),
     source: of(() => ''),
-    note: of(row => row.note ?? '')
+    note: of(row => row.note ?? ''),
+    tries: of(() => null)
   };
 }
 

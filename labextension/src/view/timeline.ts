@@ -1,15 +1,18 @@
 /**
  * The timeline: the same lines as the tree, drawn on a canvas that shows only the scrolled window.
- * Light: waiting in the queue; light and coloured: its process being started. Solid: running. Ctrl with the wheel zooms about the pointer, dragging pans, a double
- * click shows all.
+ * Light: waiting in the queue; light and coloured: its process being started. Solid: running. A line under a bar: on the
+ * critical path. Ctrl with the wheel zooms about the pointer, dragging pans, a double click shows all; so do keys and
+ * buttons.
  */
-import {block, clipped} from './canvas.js';
+import {block, clipped, fitted, themeColors, type Colors} from './canvas.js';
 import {el} from './dom.js';
 import {duration, instant, ticks} from './format.js';
 import type {RunModel} from './model.js';
 import type {Line, Outline} from './outline.js';
-import {paintPhase, phaseTone, phaseWord, type Tone} from './phases.js';
+import {paintPhase, phaseTone, phaseWord} from './phases.js';
 import {TimeScale} from './timescale.js';
+import {PAN_STEP} from './viewport.js';
+import {zoomButtons} from './zoom.js';
 
 const LINE_HEIGHT = 22;
 const AXIS_HEIGHT = 22;
@@ -20,8 +23,6 @@ const RIGHT_MARGIN = 12;
 const PIXELS_PER_TICK = 90;
 /** A press that moves less than this is a click. */
 const DRAG_THRESHOLD = 4;
-
-type Colors = Record<Tone | 'text' | 'muted' | 'grid' | 'selected' | 'bg', string> & {font: string};
 
 export interface TimelineActions {
   select(item: number): void;
@@ -51,7 +52,7 @@ export class Timeline {
   ) {
     this.scroller.append(this.canvas, this.height);
     this.tip.hidden = true;
-    this.node.append(this.scroller, this.tip);
+    this.node.append(this.scroller, zoomButtons(this), this.tip);
     this.scroller.addEventListener('scroll', repaint);
     this.scroller.addEventListener('wheel', event => this.onWheel(event), {passive: false});
     this.scroller.addEventListener('pointerdown', event => this.onPress(event));
@@ -84,6 +85,12 @@ export class Timeline {
     this.repaint();
   }
 
+  /** Moves the window to later (1) or earlier (-1) times. */
+  pan(direction: 1 | -1): void {
+    if (this.scale.isZoomed) this.scale.pan(direction * PAN_STEP * this.plot);
+    this.repaint();
+  }
+
   showAll(): void {
     this.scale.showAll();
     this.repaint();
@@ -99,8 +106,10 @@ export class Timeline {
     if (width === 0 || height === 0) return;
     this.height.style.height = `${total - height}px`;
     this.scale.fit(this.model.span(now), this.gutter, this.plot);
-    const context = this.fit(width, height);
-    const colors = this.colors();
+    const context = fitted(this.canvas, width, height);
+    context.textBaseline = 'middle';
+    const colors = themeColors(this.node);
+    const highlight = getComputedStyle(this.tip).outlineColor;
     const top = this.scroller.scrollTop;
     const first = Math.max(0, Math.floor(top / LINE_HEIGHT));
     const last = Math.min(lines.length, Math.ceil((top + height) / LINE_HEIGHT));
@@ -112,12 +121,22 @@ export class Timeline {
     for (let index = first; index < last; index++) {
       const y = AXIS_HEIGHT + index * LINE_HEIGHT - top;
       if (lines[index].item === selected) {
-        context.fillStyle = colors.selected;
+        context.fillStyle = highlight;
         context.fillRect(0, y, width, LINE_HEIGHT);
       }
       this.paintLine(context, colors, lines[index], y);
     }
     context.restore();
+    this.describe(lines[this.outline.position(selected)]);
+  }
+
+  /** Says what is selected; without times, which would change with every frame. */
+  private describe(line: Line | undefined): void {
+    const parts = !line || line.item < 0 ? [] : [phaseWord(this.model.phase(line.item))];
+    if (line && this.model.criticalRows.has(line.item)) parts.push('on the critical path');
+    const selected = line ? `; selected: ${[this.words(line).join(' ').trim(), ...parts].join(', ')}` : '';
+    const label = `Timeline of the run${selected}`;
+    if (this.scroller.ariaLabel !== label) this.scroller.ariaLabel = label;
   }
 
   private get width(): number {
@@ -133,40 +152,6 @@ export class Timeline {
     return Math.max(20, this.width - this.gutter - RIGHT_MARGIN);
   }
 
-  private fit(width: number, height: number): CanvasRenderingContext2D {
-    const ratio = window.devicePixelRatio || 1;
-    const context = this.canvas.getContext('2d') as CanvasRenderingContext2D;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-      this.canvas.style.width = `${width}px`;
-      this.canvas.style.height = `${height}px`;
-    }
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.textBaseline = 'middle';
-    return context;
-  }
-
-  private colors(): Colors {
-    const style = getComputedStyle(this.node);
-    const read = (name: string) => style.getPropertyValue(`--fnb-${name}`).trim();
-    return {
-      idle: read('idle'),
-      wait: read('wait'),
-      run: read('run'),
-      ok: read('ok'),
-      warn: read('warn'),
-      bad: read('bad'),
-      text: read('text'),
-      muted: read('muted'),
-      grid: read('line'),
-      bg: read('bg'),
-      selected: getComputedStyle(this.tip).getPropertyValue('outline-color'),
-      font: style.fontFamily
-    };
-  }
-
   private paintGrid(context: CanvasRenderingContext2D, colors: Colors, width: number, height: number): void {
     const [from, to] = this.scale.shown;
     const instants = ticks(from, to, Math.max(2, Math.floor(this.plot / PIXELS_PER_TICK)));
@@ -175,7 +160,7 @@ export class Timeline {
     context.textAlign = 'left';
     for (const at of instants) {
       const x = Math.round(this.scale.x(at)) + 0.5;
-      context.strokeStyle = colors.grid;
+      context.strokeStyle = colors.line;
       context.beginPath();
       context.moveTo(x, 0);
       context.lineTo(x, height);
@@ -185,7 +170,7 @@ export class Timeline {
       context.fillStyle = colors.muted;
       context.fillText(words, x + 4, AXIS_HEIGHT / 2);
     }
-    context.strokeStyle = colors.grid;
+    context.strokeStyle = colors.line;
     context.strokeRect(-1, -1, width + 2, AXIS_HEIGHT + 0.5);
   }
 
@@ -239,12 +224,11 @@ export class Timeline {
     context.globalAlpha = this.model.childrenOf(row).length > 0 ? 0.55 : 1;
     block(context, this.scale.x(from), top, length, BAR_HEIGHT, 2.5);
     context.globalAlpha = 1;
-    for (const attempt of this.earlierAttempts(row)) {
-      const failed = Math.max(2, this.scale.x(attempt.end) - this.scale.x(attempt.start));
-      context.fillStyle = colors.bg;
-      context.fillRect(this.scale.x(attempt.end), top, 2, BAR_HEIGHT);
-      context.fillStyle = colors.bad;
-      block(context, this.scale.x(attempt.start), top, failed, BAR_HEIGHT, 2.5);
+    this.paintEarlierAttempts(context, colors, row, top);
+    if (this.model.criticalRows.has(row)) {
+      context.fillStyle = colors.text;
+      const called = this.scale.x(wait.queued);
+      block(context, called, top + BAR_HEIGHT + 1, this.scale.x(to) - called, 2, 0);
     }
     this.paintCaption(context, colors, row, this.scale.x(from), length, y);
   }
@@ -265,12 +249,15 @@ export class Timeline {
     context.globalAlpha = 1;
   }
 
-  /** Attempts before the last, known once the action's detail is here. */
-  private earlierAttempts(row: number): {start: number; end: number}[] {
-    const detail = this.model.details.get(this.model.doc.actions.name[row]);
-    return (detail?.attempts ?? [])
-      .slice(0, -1)
-      .flatMap(({start, end}) => (start !== null && end !== null ? [{start, end}] : []));
+  /** Attempts before the last stand before its bar, in the colour of failure. */
+  private paintEarlierAttempts(context: CanvasRenderingContext2D, colors: Colors, row: number, top: number): void {
+    for (const [start, end] of this.model.doc.actions.tries[row] ?? []) {
+      const length = Math.max(2, this.scale.x(end) - this.scale.x(start) - 1);
+      context.fillStyle = colors.bad;
+      context.globalAlpha = 0.55;
+      block(context, this.scale.x(start), top + 2, length, BAR_HEIGHT - 4, 2);
+      context.globalAlpha = 1;
+    }
   }
 
   /** The duration after the bar; where there is no room, before it or in it. */
@@ -394,6 +381,7 @@ export class Timeline {
     const times = [`queued ${duration(wait.init - wait.queued)}`];
     if (wait.init < wait.to) times.push(`initializing ${duration(wait.to - wait.init)}`);
     if (began !== null) times.push(`ran ${duration(this.model.durationOf(row, this.now))}`);
+    if (this.model.criticalRows.has(row)) times.push('on the critical path');
     const title = `${this.model.taskName(row)} ${label[row]}`.trim();
     return [`${title} · ${phaseWord(this.model.phase(row))}`, times.join(', '), note[row], error[row]].filter(Boolean).join('\n');
   }

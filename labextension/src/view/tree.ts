@@ -3,9 +3,10 @@
  * Virtual: only the lines inside the scrolled window have elements, and those are used again while scrolling.
  */
 import {Kind, PHASES} from './document.js';
-import {chevron, el, layers, present, type Child} from './dom.js';
+import {chevron, el, layers, present, setOnce, type Child} from './dom.js';
 import {duration, instant, plural, ticks} from './format.js';
 import type {FanOut, RunModel} from './model.js';
+import {AS_CALLED, type SortKey} from './order.js';
 import type {Line, Outline} from './outline.js';
 import {BY_URGENCY, phaseIcon, phaseTone, phaseWord} from './phases.js';
 import {tally} from './tally.js';
@@ -27,6 +28,11 @@ interface RowElements {
   time: HTMLElement;
   track: HTMLElement;
   drawn: string;
+  index: number;
+  /** What it was drawn for, and when. */
+  line: Line | null;
+  version: number;
+  now: number;
 }
 
 let trees = 0;
@@ -34,7 +40,13 @@ let trees = 0;
 export class Tree {
   readonly node = el('div', {class: 'fnb-treepane'});
   private readonly id = `fnb-tree-${++trees}`;
-  private readonly axis = el('div', {class: 'fnb-axis', role: 'columnheader', 'aria-label': 'time'});
+  private readonly axis = el('div', {class: 'fnb-axis', 'aria-hidden': 'true'});
+  private readonly sorters: Record<Exclude<SortKey, 'call'>, HTMLButtonElement> = {
+    phase: this.sorter('phase', 'Phase'),
+    name: this.sorter('name', 'Action'),
+    duration: this.sorter('duration', 'Duration'),
+    start: this.sorter('start', 'Start')
+  };
   private readonly scroller = el('div', {
     class: 'fnb-scroller',
     tabindex: 0,
@@ -42,8 +54,16 @@ export class Tree {
     'aria-label': 'Actions'
   });
   private readonly canvas = el('div', {class: 'fnb-lines', role: 'rowgroup'});
+  /** Behind all lines, so that a tick of the clock restyles one element and not each line. */
+  private readonly gridlines = el('i');
+  private readonly grid = el('div', {class: 'fnb-gridlines', 'aria-hidden': 'true'}, this.gridlines);
   private readonly empty = el('div', {class: 'fnb-empty'});
   private readonly pool = new Map<number, RowElements>();
+  /** Where the window stands and its size, as they were when they last changed; the first size is a guess. */
+  private top = 0;
+  private height = 420;
+  private axisWidth = 0;
+  private marked = '';
 
   constructor(
     private readonly model: RunModel,
@@ -54,14 +74,18 @@ export class Tree {
     const heads = el(
       'div',
       {class: 'fnb-columns', role: 'row'},
-      el('div', {class: 'fnb-column-name', role: 'columnheader'}, 'Action'),
-      el('div', {class: 'fnb-column-time', role: 'columnheader'}, 'Duration'),
-      this.axis
+      el('div', {class: 'fnb-column-name', role: 'presentation'}, head(this.sorters.phase), head(this.sorters.name)),
+      el('div', {class: 'fnb-column-time', role: 'columnheader'}, this.sorters.duration),
+      el('div', {class: 'fnb-column-track', role: 'columnheader'}, this.axis, this.sorters.start)
     );
+    heads.id = `${this.id}-heads`;
+    this.scroller.setAttribute('aria-owns', heads.id);
+    this.canvas.append(this.grid);
     this.scroller.append(this.canvas);
     this.node.append(heads, this.scroller, this.empty);
-    this.scroller.addEventListener('scroll', () => this.repaint());
+    this.scroller.addEventListener('scroll', () => this.onScroll());
     this.scroller.addEventListener('click', event => this.onClick(event));
+    new ResizeObserver(() => this.onResize()).observe(this.scroller);
   }
 
   /** The element that has the keyboard. */
@@ -71,25 +95,38 @@ export class Tree {
 
   /** How many lines fit, for paging. */
   get page(): number {
-    return Math.max(1, Math.floor(this.scroller.clientHeight / LINE_HEIGHT) - 1);
+    return Math.max(1, Math.floor(this.height / LINE_HEIGHT) - 1);
   }
 
+  /** Reads no geometry: that would lay out the page in the middle of a frame. */
   update(selected: number, now: number): void {
     const {lines} = this.outline;
     this.canvas.style.height = `${lines.length * LINE_HEIGHT}px`;
-    this.scroller.setAttribute('aria-rowcount', String(lines.length));
+    setOnce(this.scroller, 'aria-rowcount', String(lines.length));
     const nothing = lines.length === 0 || (this.outline.isFiltered && this.outline.matches === 0);
     this.node.classList.toggle('fnb-nothing', nothing);
     this.empty.textContent = nothing ? this.emptyWords() : '';
+    this.updateSorters();
     this.updateAxis(now);
-    const top = this.scroller.scrollTop;
-    const first = Math.max(0, Math.floor(top / LINE_HEIGHT) - OVERSCAN);
-    const last = Math.min(lines.length, Math.ceil((top + this.scroller.clientHeight) / LINE_HEIGHT) + OVERSCAN);
+    const first = Math.max(0, Math.floor(this.top / LINE_HEIGHT) - OVERSCAN);
+    const last = Math.min(lines.length, Math.ceil((this.top + this.height) / LINE_HEIGHT) + OVERSCAN);
     this.recycle(first, last);
     for (let index = first; index < last; index++) this.updateLine(index, selected, now);
     const at = this.outline.position(selected);
-    if (at >= first && at < last) this.scroller.setAttribute('aria-activedescendant', `${this.id}-${at}`);
-    else this.scroller.removeAttribute('aria-activedescendant');
+    setOnce(this.scroller, 'aria-activedescendant', at >= first && at < last ? `${this.id}-${at}` : null);
+  }
+
+  private onScroll(): void {
+    this.top = this.scroller.scrollTop;
+    this.repaint();
+  }
+
+  private onResize(): void {
+    if (this.scroller.clientHeight === 0) return; // hidden: it comes back as it was
+    this.height = this.scroller.clientHeight;
+    this.axisWidth = this.axis.clientWidth;
+    this.grid.style.height = `${this.height}px`;
+    this.onScroll();
   }
 
   scrollTo(index: number): void {
@@ -97,6 +134,32 @@ export class Tree {
     const {scrollTop, clientHeight} = this.scroller;
     if (top < scrollTop) this.scroller.scrollTop = top;
     else if (top + LINE_HEIGHT > scrollTop + clientHeight) this.scroller.scrollTop = top + LINE_HEIGHT - clientHeight;
+  }
+
+  private sorter(key: Exclude<SortKey, 'call'>, words: string): HTMLButtonElement {
+    const sort = () => this.sortBy(key);
+    return el('button', {class: 'fnb-sorter', type: 'button', onclick: sort}, words);
+  }
+
+  /** By this key, then the other way round, then as called again; of durations the longest comes first. */
+  private sortBy(key: Exclude<SortKey, 'call'>): void {
+    const first = key === 'duration';
+    const {sort} = this.outline;
+    const next = sort.key !== key ? {key, descending: first} : {key, descending: !first};
+    this.outline.setSort(sort.key === key && sort.descending !== first ? AS_CALLED : next);
+    this.repaint();
+  }
+
+  private updateSorters(): void {
+    const {key, descending} = this.outline.sort;
+    for (const [name, button] of Object.entries(this.sorters)) {
+      const order = name !== key ? 'none' : descending ? 'descending' : 'ascending';
+      if (button.dataset.order === order) continue;
+      button.dataset.order = order;
+      const words = order === 'none' ? 'Sort by' : `Sorted ${order} by`;
+      button.title = button.ariaLabel = `${words} ${name}`;
+      button.parentElement?.setAttribute('aria-sort', order);
+    }
   }
 
   private emptyWords(): string {
@@ -125,21 +188,26 @@ export class Tree {
     const track = el('div', {class: 'fnb-cell-track', role: 'gridcell'});
     const row = el('div', {class: 'fnb-row', role: 'row'}, name, time, track);
     this.canvas.append(row);
-    return {row, name, time, track, drawn: ''};
+    return {row, name, time, track, drawn: '', index: -1, line: null, version: -1, now: -1};
   }
 
   private updateLine(index: number, selected: number, now: number): void {
     const line = this.outline.lines[index];
     const elements = this.pool.get(index) as RowElements;
     const {row} = elements;
-    row.style.transform = `translateY(${index * LINE_HEIGHT}px)`;
-    row.id = `${this.id}-${index}`;
-    row.dataset.index = String(index);
-    row.setAttribute('aria-rowindex', String(index + 1));
-    row.setAttribute('aria-level', String(line.depth + 1));
-    row.setAttribute('aria-selected', String(line.item === selected));
-    if (line.open === null) row.removeAttribute('aria-expanded');
-    else row.setAttribute('aria-expanded', String(line.open));
+    if (elements.index !== index) {
+      elements.index = index;
+      row.style.transform = `translateY(${index * LINE_HEIGHT}px)`;
+      row.id = `${this.id}-${index}`;
+      row.dataset.index = String(index);
+      row.setAttribute('aria-rowindex', String(index + 1));
+    }
+    setOnce(row, 'aria-level', String(line.depth + 1));
+    setOnce(row, 'aria-selected', String(line.item === selected));
+    setOnce(row, 'aria-expanded', line.open === null ? null : String(line.open));
+    const {version} = this.model;
+    if (elements.line === line && elements.version === version && elements.now === now) return;
+    Object.assign(elements, {line, version, now});
     if (line.item >= 0) this.updateAction(elements, line, now);
     else this.updateFanOut(elements, line, this.model.fanOuts[-1 - line.item], now);
   }
@@ -252,10 +320,12 @@ export class Tree {
 
   private updateAxis(now: number): void {
     const span = this.model.span(now);
-    const wanted = Math.max(2, Math.floor(this.axis.clientWidth / 64));
+    const wanted = Math.max(2, Math.floor(this.axisWidth / 64));
+    if (this.marked === `${span}/${wanted}`) return;
+    this.marked = `${span}/${wanted}`;
     const instants = ticks(0, span, wanted);
     const step = instants.length > 1 ? instants[1] - instants[0] : span;
-    this.node.style.setProperty('--fnb-tick', `${((100 * step) / span).toFixed(3)}%`);
+    this.gridlines.style.backgroundSize = `${((100 * step) / span).toFixed(3)}% 100%`;
     const marks = instants.map(at => {
       const left = (100 * at) / span;
       const side = at === 0 ? ' fnb-first' : left > 90 ? ' fnb-last' : '';
@@ -273,6 +343,10 @@ export class Tree {
     if (onTwisty || line.item < 0) this.actions.toggle(index);
     if (!onTwisty) this.actions.select(line.item);
   }
+}
+
+function head(sorter: HTMLElement): HTMLElement {
+  return el('span', {role: 'columnheader'}, sorter);
 }
 
 /** A gradient of equal, sharply bounded parts. */

@@ -1,14 +1,15 @@
 /** Values as the explorer shows them: one renderer for each kind of preview. Everything a task said is a text node. */
 import type {Preview, Value} from './document.js';
-import {el, type Child} from './dom.js';
+import {copyButton, el, type Child} from './dom.js';
+import {folded} from './folded.js';
 import {bytes, count, plural} from './format.js';
 
 const WIDEST_MATRIX = 12;
 const BASE64 = /^[A-Za-z0-9+/=\s]+$/;
 
-/** A list of named values, each with its whole preview. */
-export function valueList(values: Value[]): HTMLElement {
-  return el('div', {class: 'fnb-values'}, ...values.map(value => valueBlock(value)));
+/** A list of named values, each with its whole preview; `snippet` gives the Python that fetches the k-th. */
+export function valueList(values: Value[], snippet: (k: number) => string): HTMLElement {
+  return el('div', {class: 'fnb-values'}, ...values.map((value, k) => valueBlock(value, () => snippet(k))));
 }
 
 /** A list of named values, one line each. */
@@ -25,7 +26,7 @@ export function valueTable(values: Value[]): HTMLElement {
   return el('table', {class: 'fnb-valuetable'}, el('tbody', {}, ...rows));
 }
 
-function valueBlock({name, type, preview, digest}: Value): HTMLElement {
+function valueBlock({name, type, preview, digest}: Value, snippet: () => string): HTMLElement {
   const inline = preview.kind === 'scalar';
   const title = el(
     'h4',
@@ -33,7 +34,8 @@ function valueBlock({name, type, preview, digest}: Value): HTMLElement {
     el('code', {}, name),
     ' ',
     el('span', {class: 'fnb-type'}, type),
-    inline && el('code', {class: 'fnb-scalar'}, preview.text)
+    inline && el('code', {class: 'fnb-scalar'}, preview.text),
+    copyButton(snippet, `Copy the Python that fetches ${name}`)
   );
   return el('section', {class: 'fnb-value'}, title, !inline && renderPreview(preview));
 }
@@ -41,7 +43,7 @@ function valueBlock({name, type, preview, digest}: Value): HTMLElement {
 export function renderPreview(preview: Preview): HTMLElement {
   switch (preview.kind) {
     case 'text':
-      return el('pre', {class: 'fnb-text'}, preview.full ?? preview.text);
+      return folded(preview.full ?? preview.text, text => el('pre', {class: 'fnb-text'}, text));
     case 'tree':
     case 'model':
       return tree(preview);
@@ -128,7 +130,9 @@ function image(preview: Preview): HTMLElement {
 /** A picture, or null where the text is not base64. */
 export function pngImage(base64: string | undefined, alt: string): HTMLImageElement | null {
   if (!base64 || !BASE64.test(base64)) return null;
-  return el('img', {class: 'fnb-image', alt, src: `data:image/png;base64,${base64}`});
+  const image = el('img', {class: 'fnb-image', alt});
+  image.src = `data:image/png;base64,${base64}`;
+  return image;
 }
 
 function file(preview: Preview): HTMLElement {

@@ -1,0 +1,1 @@
+"""What is wrong with a task and all it can reach, found without running anything: `check(task)`."""

@@ -1,0 +1,35 @@
+"""`flyte-nb check`: what is wrong with the tasks of a file, for terminals and for continuous integration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from flyte_nb.checking.check import check as check_task
+from flyte_nb.cli.carrying import one_line_errors
+from flyte_nb.cli.taskfile import load_file
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.search import find_task, tasks_in
+
+__all__ = ["check"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("task", required=False)
+def check(file: Path, task: str | None) -> None:
+    """Finds mistakes in TASK of FILE, or in all its tasks, and in all they can reach; runs none of them.
+
+    Prints the planned graph and the mistakes. Exits with 1 when there is one.
+    """
+    with one_line_errors():
+        names = vars(load_file(file))
+        tasks = list(dict.fromkeys(tasks_in(names).values())) if task is None else [find_task(names, task)]
+        if not tasks:
+            raise CommandError(f"{file.name} has no tasks. Declare one with @env.task.")
+        checks = [check_task(one) for one in tasks]
+    for checked in checks:
+        click.echo(repr(checked))
+    sys.exit(0 if all(checks) else 1)

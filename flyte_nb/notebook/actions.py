@@ -1,0 +1,110 @@
+"""What a reader can do to a run in its explorer: abort, rerun, recover, fork, launch (docs/explorer.md).
+
+    page --abort, rerun, recover, plan, fork, launch--> Actions.respond      returns at once
+    page <--outcome------------------------------------ a thread of its own, also while a cell runs
+
+A run that begins so is a further run of the explorer that the reader looks at.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flyte_nb.engine.identity import ROOT
+from flyte_nb.notebook.channels import Port
+from flyte_nb.notebook.document import Document, sendable
+from flyte_nb.notebook.explorer import Explorers
+from flyte_nb.notebook.forms import Forms
+from flyte_nb.notebook.launch_form import LaunchForm, begun
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
+from flyte_nb.remote.run import Run
+from flyte_nb.remote.search import find_task
+from flyte_nb.remote.source import source
+
+__all__ = ["Actions"]
+
+REASON = "stopped in the explorer"
+
+
+class Actions:
+    """Does what pages ask about the runs that they show.
+
+    Args:
+        namespace: the notebook's names: tasks as they stand, and what expressions mean.
+        explorers: where runs are shown.
+        forms: serve the forms that are opened.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any], explorers: Explorers, forms: Forms) -> None:
+        self._namespace = namespace
+        self._explorers = explorers
+        self._forms = forms
+        self._known: dict[str, Callable[[Run, str], Document]] = {
+            "abort": self._abort,
+            "rerun": self._rerun,
+            "recover": self._recover,
+            "plan": self._plan,
+            "fork": self._fork,
+            "launch": self._launch,
+        }
+
+    def respond(self, run: str, message: Document, port: Port) -> None:
+        """Does what a page asks and tells it the outcome; kinds that are not known are ignored.
+
+        Args:
+            run: the run that the page shows.
+            message: what it asks: its `kind`, the `action` meant, and `ask`, which the outcome repeats.
+            port: takes the outcome.
+        """
+        if message.get("kind") == "form":
+            self._forms.receive(message, port)
+        elif message.get("kind") in self._known:
+            threading.Thread(target=self._do, args=(run, message, port), name="flyte-action", daemon=True).start()
+
+    def _do(self, run: str, message: Document, port: Port) -> None:
+        kind = str(message["kind"])
+        try:
+            done = self._known[kind](Run(run), str(message.get("action") or ROOT))
+        except (CommandError, TimeoutError) as error:
+            done = {"refused": str(error)}
+        except KeyError as error:
+            done = {"refused": str(error.args[0])}
+        except (
+            Exception
+        ) as error:  # recorded code, types and cache policies are the user's; the page shows what they raise
+            done = {"refused": f"{type(error).__name__}: {error}"}
+        port(sendable({"kind": "outcome", "ask": message.get("ask", ""), "did": kind, "refused": "", **done}))
+
+    def _abort(self, run: Run, action: str) -> Document:
+        try:
+            source.abort(run.name, REASON, action)
+        except ValueError as error:  # its process is on another machine
+            raise CommandError(str(error)) from None
+        return {"text": "Aborted."}
+
+    def _rerun(self, run: Run, action: str) -> Document:
+        return self._begin(run, ask_rerun(run, action))
+
+    def _recover(self, run: Run, _: str) -> Document:
+        return self._begin(run, ask_recovery(run, ()))
+
+    def _fork(self, run: Run, _: str) -> Document:
+        return self._begin(run, self._ask_fork(run))
+
+    def _plan(self, run: Run, _: str) -> Document:
+        return {"plan": str(self._ask_fork(run).plan())}
+
+    def _launch(self, run: Run, action: str) -> Document:
+        recorded = run[action]
+        task = find_task(self._namespace, recorded.task_name)
+        form = LaunchForm(task, self._namespace, self._explorers, recorded, self._explorers.of(run.name))
+        return {"form": self._forms.add(form).document()}
+
+    def _ask_fork(self, run: Run) -> Asked:
+        return ask_fork(run, find_task(self._namespace, run.task_name), ())
+
+    def _begin(self, run: Run, asked: Asked) -> Document:
+        return begun(self._explorers.begin(self._explorers.of(run.name), asked.begin).name)
