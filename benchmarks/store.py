@@ -27,7 +27,7 @@ from typing import Any
 import duckdb
 
 import flyte_nb as flyte
-from flyte_nb.notebook.commands import list_runs
+from flyte_nb.notebook.magics.commands import list_runs
 from flyte_nb.store.database import Database
 from flyte_nb.store.home import Home
 from flyte_nb.store.queries import Store

@@ -14,10 +14,10 @@ from typing import Any
 
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.notebook.channels import Port
-from flyte_nb.notebook.document import Document, sendable
 from flyte_nb.notebook.explorer import Explorers
-from flyte_nb.notebook.forms import Forms
-from flyte_nb.notebook.launch_form import LaunchForm, begun
+from flyte_nb.notebook.forms.forms import Forms
+from flyte_nb.notebook.forms.launch import LaunchForm, begun
+from flyte_nb.notebook.views.document import Document, sendable
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.run import Run

@@ -14,9 +14,9 @@ from typing import Any
 
 from flyte_nb.engine.action import TERMINAL
 from flyte_nb.engine.state import RunState
-from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import Document, LiveDocument, sendable
-from flyte_nb.notebook.flows import flow_rows
+from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.notebook.views.document import Document, LiveDocument, sendable
+from flyte_nb.notebook.views.flows import flow_rows
 from flyte_nb.remote.source import source
 
 __all__ = ["COMM_TARGET", "Channel", "Channels", "Port", "Responder"]

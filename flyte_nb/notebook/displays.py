@@ -8,7 +8,7 @@ from typing import Any
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.executors import displays
 from flyte_nb.executors.displays import Display, kept_of
-from flyte_nb.notebook.document import MIME
+from flyte_nb.notebook.views.document import MIME
 
 __all__ = ["record_displays", "stop_recording_displays"]
 

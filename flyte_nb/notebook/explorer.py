@@ -17,10 +17,10 @@ from uuid import uuid4
 
 from flyte_nb.authoring.context import current_scope
 from flyte_nb.engine.state import RunState
-from flyte_nb.notebook.bundle import Bundle, bundle_of_runs
 from flyte_nb.notebook.channels import Channel, Channels
-from flyte_nb.notebook.document import MIME, Document
 from flyte_nb.notebook.origin import execution_id, is_watched
+from flyte_nb.notebook.views.bundle import Bundle, bundle_of_runs
+from flyte_nb.notebook.views.document import MIME, Document
 from flyte_nb.notebook.widget import WIDGET_VIEW, is_ready, make_widget
 
 __all__ = ["Explorer", "Explorers"]

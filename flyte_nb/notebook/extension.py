@@ -11,18 +11,19 @@ from typing import Any
 
 from flyte_nb.engine import watcher
 from flyte_nb.executors import capture
-from flyte_nb.notebook import forms, origin
+from flyte_nb.notebook import origin
 from flyte_nb.notebook.actions import Actions
-from flyte_nb.notebook.bundle import bundle_of_run
 from flyte_nb.notebook.channels import COMM_TARGET
-from flyte_nb.notebook.completion import make_matcher
 from flyte_nb.notebook.displays import record_displays, stop_recording_displays
 from flyte_nb.notebook.explorer import Explorers
-from flyte_nb.notebook.form_commands import serve_forms, stop_serving_forms
-from flyte_nb.notebook.forms import Forms
-from flyte_nb.notebook.magics import FlyteMagics
+from flyte_nb.notebook.forms import forms
+from flyte_nb.notebook.forms.commands import serve_forms, stop_serving_forms
+from flyte_nb.notebook.forms.forms import Forms
+from flyte_nb.notebook.magics.completion import make_matcher
+from flyte_nb.notebook.magics.magics import FlyteMagics
 from flyte_nb.notebook.recovery import offer_recovery
 from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
+from flyte_nb.notebook.views.bundle import bundle_of_run
 from flyte_nb.remote import launch, run
 from flyte_nb.remote.progress import show_progress, stop_progress
 from flyte_nb.remote.run import Run

@@ -20,7 +20,7 @@ from IPython.core import interactiveshell
 
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.executors.user_code import is_engine_file, is_users_file
-from flyte_nb.notebook.details import RunReader
+from flyte_nb.notebook.views.details import RunReader
 from flyte_nb.remote.run import Run
 from flyte_nb.store.errors import StoreError
 

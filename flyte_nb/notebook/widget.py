@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.notebook.document import Document
+from flyte_nb.notebook.views.document import Document
 
 __all__ = ["WIDGET_VIEW", "is_ready", "make_widget"]
 

@@ -16,7 +16,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError, authenticated
 
 from flyte_nb.engine.identity import ROOT
-from flyte_nb.notebook.document import sendable
+from flyte_nb.notebook.views.document import sendable
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.server.reader import StoreReader
 from flyte_nb.server.stores import Stores, title

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import Document
-from flyte_nb.notebook.flows import flow_rows
+from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.notebook.views.document import Document
+from flyte_nb.notebook.views.flows import flow_rows
 from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.remote.plain import error_line, lineage_of
 from flyte_nb.server.source import StoreSource

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from flyte_nb.notebook.env_form import EnvironmentForm
-from flyte_nb.notebook.form_fields import Field
-from flyte_nb.notebook.forms import Form, Forms
+from flyte_nb.notebook.forms.environment import EnvironmentForm
+from flyte_nb.notebook.forms.fields import Field
+from flyte_nb.notebook.forms.forms import Form, Forms
 from tests.browser.conftest import ADDRESS, BLANK, WIDGET
 from tests.browser.lab import Lab, open_notebook, run_cell, save, take
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from flyte_nb.notebook.html import run_html
+from flyte_nb.notebook.views.html import run_html
 from tests.browser.conftest import DrawRun
 from tests.browser.hostile import GROW, TEXTS, hostile_run
 from tests.browser.lab import Lab, open_notebook, run_cell, take

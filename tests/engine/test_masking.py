@@ -20,8 +20,8 @@ import flyte_nb as flyte
 from flyte_nb.engine.secrets.masking import MASK, MASKED_FIELDS, MASKED_NOTE, Masker
 from flyte_nb.engine.session import end_session, session
 from flyte_nb.errors import RuntimeUserError
-from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import LiveDocument
+from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.notebook.views.document import LiveDocument
 from flyte_nb.remote import Run
 from flyte_nb.remote.plain import run_tree
 from flyte_nb.remote.source import source

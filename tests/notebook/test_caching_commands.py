@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
-from flyte_nb.notebook.commands import execute
-from flyte_nb.notebook.completion import complete_line
+from flyte_nb.notebook.magics.commands import execute
+from flyte_nb.notebook.magics.completion import complete_line
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.store.table import Table
 

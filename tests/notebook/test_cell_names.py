@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flyte_nb.notebook.cell_names import CellNames, names_of
-from flyte_nb.notebook.cell_source import read_body
+from flyte_nb.notebook.cells.names import CellNames, names_of
+from flyte_nb.notebook.cells.source import read_body
 
 NAMES = ("a", "b", "c", "d")
 

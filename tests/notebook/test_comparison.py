@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
-from flyte_nb.notebook.commands import execute
-from flyte_nb.notebook.comparison import COMPARISON_MIME, ROWS, Comparison, bounded
-from flyte_nb.notebook.matching import matched
-from flyte_nb.notebook.saving import saving
+from flyte_nb.notebook.magics.commands import execute
+from flyte_nb.notebook.views.comparison import COMPARISON_MIME, ROWS, Comparison, bounded
+from flyte_nb.notebook.views.matching import matched
+from flyte_nb.notebook.views.saving import saving
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.store.rows import ActionRow
 from flyte_nb.types.trees import pack

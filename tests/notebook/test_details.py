@@ -10,7 +10,7 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
-from flyte_nb.notebook.details import RunReader
+from flyte_nb.notebook.views.details import RunReader
 
 env = flyte.TaskEnvironment("detail")
 

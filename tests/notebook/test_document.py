@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session, session
-from flyte_nb.notebook.bundle import bundle_of_run
-from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import COLUMNS, MIME, LiveDocument, run_document
+from flyte_nb.notebook.views.bundle import bundle_of_run
+from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.notebook.views.document import COLUMNS, MIME, LiveDocument, run_document
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, RunRow

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import flyte_nb as flyte
-from flyte_nb.notebook.commands import execute
-from flyte_nb.notebook.env_code import Draft, Reuse, SecretName, TaskStub, code_of, problems_of
-from flyte_nb.notebook.env_form import EnvironmentForm, environment_code
+from flyte_nb.notebook.forms.environment import EnvironmentForm, environment_code
+from flyte_nb.notebook.forms.environment_code import Draft, Reuse, SecretName, TaskStub, code_of, problems_of
+from flyte_nb.notebook.magics.commands import execute
 from flyte_nb.remote.errors import CommandError
 
 words = some.text(max_size=20)

@@ -9,10 +9,10 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
-from flyte_nb.notebook.bundle import bundle_of_run
-from flyte_nb.notebook.details import RunReader
-from flyte_nb.notebook.document import MIME
-from flyte_nb.notebook.flows import flow_rows
+from flyte_nb.notebook.views.bundle import bundle_of_run
+from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.notebook.views.document import MIME
+from flyte_nb.notebook.views.flows import flow_rows
 
 env = flyte.TaskEnvironment("flows")
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from flyte_nb.io import DataFrame, Dir, File
-from flyte_nb.notebook.form_fields import NOTHING, Field, FieldError
+from flyte_nb.notebook.forms.fields import NOTHING, Field, FieldError
 from flyte_nb.types.names import describe_type
 
 

@@ -4,8 +4,8 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-from flyte_nb.notebook.document import run_document
-from flyte_nb.notebook.html import run_html, runs_html
+from flyte_nb.notebook.views.document import run_document
+from flyte_nb.notebook.views.html import run_html, runs_html
 from flyte_nb.remote.plain import run_tree
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, RunRow

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.executors.images.virtualenv import Virtualenvs
-from flyte_nb.notebook.commands import execute
+from flyte_nb.notebook.magics.commands import execute
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.store.table import Table
 from tests.executors.environments import build_default

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.notebook.words import split_words
+from flyte_nb.notebook.magics.words import split_words
 from flyte_nb.remote.errors import CommandError
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
-from flyte_nb.notebook.details import RunReader
+from flyte_nb.notebook.views.details import RunReader
 from flyte_nb.store.events import Event, RunEnded, RunLabelled, RunStarted, encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal

@@ -1,6 +1,6 @@
 /**
  * The comparison of two runs, as docs/explorer.md defines it.
- * Mirrors flyte_nb/notebook/comparison.py; change both together.
+ * Mirrors flyte_nb/notebook/views/comparison.py; change both together.
  */
 import type {Phase} from './document.js';
 

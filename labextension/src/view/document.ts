@@ -1,6 +1,6 @@
 /**
  * The run document and the messages, as docs/explorer.md defines them: what every surface draws.
- * Mirrors flyte_nb/notebook/document.py; change both together.
+ * Mirrors flyte_nb/notebook/views/document.py; change both together.
  */
 
 import type {FormAnswer, FormAsk, FormDocument} from './form/document.js';

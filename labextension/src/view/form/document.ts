@@ -1,6 +1,6 @@
 /**
  * The form document and its messages, as docs/explorer.md defines them.
- * Mirrors flyte_nb/notebook/forms.py and form_fields.py; change both together.
+ * Mirrors flyte_nb/notebook/forms/forms.py and form_fields.py; change both together.
  */
 import type {RunDocument} from '../document.js';
 import type {Json, Schema} from './schema.js';

@@ -1,0 +1,1 @@
+"""Forms in cells: to launch a task, to describe an environment."""

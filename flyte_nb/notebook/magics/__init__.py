@@ -1,0 +1,1 @@
+"""`%flyte` and its subcommands."""
