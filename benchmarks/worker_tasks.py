@@ -63,6 +63,17 @@ def measured(work: Callable[[], Coroutine[Any, Any, dict[str, float]]], *environ
     return result
 
 
+async def one_by_one(child: Any, count: int) -> dict[str, float]:
+    """Seconds of one of so many calls, each awaited before the next."""
+
+    async def calls() -> None:
+        for number in range(count):
+            await child.aio(number)
+
+    await calls()
+    return {"seconds": await median_seconds(calls) / count}
+
+
 async def median_seconds(work: Callable[[], Awaitable[Any]]) -> float:
     """The median of some repetitions."""
     taken = []
@@ -81,15 +92,7 @@ def round_trip(count: int) -> dict[str, float]:
     async def child(x: int) -> int:
         return x + 1
 
-    async def calls() -> None:
-        for number in range(count):
-            await child(number)
-
-    async def work() -> dict[str, float]:
-        await calls()
-        return {"seconds": await median_seconds(calls) / count}
-
-    return measured(work, env)
+    return measured(lambda: one_by_one(child, count), env)
 
 
 def round_trip_sync(count: int) -> dict[str, float]:
@@ -100,15 +103,7 @@ def round_trip_sync(count: int) -> dict[str, float]:
     def child(x: int) -> int:
         return x + 1
 
-    async def calls() -> None:
-        for number in range(count):
-            await child.aio(number)
-
-    async def work() -> dict[str, float]:
-        await calls()
-        return {"seconds": await median_seconds(calls) / count}
-
-    return measured(work, env)
+    return measured(lambda: one_by_one(child, count), env)
 
 
 def nested(count: int) -> dict[str, float]:
@@ -195,15 +190,7 @@ def fresh(count: int) -> dict[str, float]:
     async def child(x: int) -> int:
         return x + 1
 
-    async def calls() -> None:
-        for number in range(count):
-            await child(number)
-
-    async def work() -> dict[str, float]:
-        await calls()
-        return {"seconds": await median_seconds(calls) / count}
-
-    return measured(work, env)
+    return measured(lambda: one_by_one(child, count), env)
 
 
 def left_behind(count: int) -> dict[str, float]:

@@ -13,6 +13,9 @@ from nbclient import NotebookClient
 
 MIME = "application/vnd.flyte.run+json"
 PROJECT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+FOLDERS_OF_MACHINES = ("/tmp/", "/root/", "/home/")
+"""Where systems keep what belongs to one machine or user: what a saved notebook must not show."""
 TASKS = """
 import flyte_nb as flyte
 env = flyte.TaskEnvironment("saved")
@@ -20,6 +23,12 @@ env = flyte.TaskEnvironment("saved")
 async def double(x: int) -> int:
     return 2 * x
 """
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_notebook_is_valid_and_names_no_folder_of_a_machine(path: Path) -> None:
+    nbformat.validate(nbformat.read(path, as_version=4))
+    assert not [folder for folder in FOLDERS_OF_MACHINES if folder in path.read_text()]
 
 
 def test_a_notebook_saves_its_runs_drawn_without_loading_the_extension(
