@@ -20,10 +20,10 @@ from flyte_nb.checking.body import Body, Read
 from flyte_nb.checking.problem import Problem, problem_at
 from flyte_nb.checking.program import Program, Reach
 from flyte_nb.engine.code.objects import code_part
-from flyte_nb.engine.code.parts import Part
 from flyte_nb.engine.code.values import ValueEncoder
 from flyte_nb.engine.isolation import decide
 from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.parts import Part
 from flyte_nb.executors.code_pickle import CodePickler, is_mirrored, namespace_of
 
 __all__ = ["find_changing_globals", "find_unpicklable_globals"]

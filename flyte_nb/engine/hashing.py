@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 from blake3 import blake3
 
-from flyte_nb.engine.code.parts import Part
+from flyte_nb.engine.parts import Part
 
 __all__ = ["DIGEST_BYTES", "encode_struct", "hash_struct"]
 

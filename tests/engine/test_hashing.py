@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.engine.code.parts import integer, text
 from flyte_nb.engine.hashing import DIGEST_BYTES, encode_struct, hash_struct
+from flyte_nb.engine.parts import integer, text
 
 scalars = (
     st.none()

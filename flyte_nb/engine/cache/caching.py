@@ -138,9 +138,8 @@ class ResultCache:
         source = f"{stored.run}/{stored.action}"
         lost = Found(why=f"a large value of the result of {source} is not in the store any more")
         try:
-            if not is_whole(
-                stored.payload, self._values.renew, self._values
-            ):  # renewed, so that nobody prunes them now
+            # Its values are renewed, so that nobody prunes them now.
+            if not is_whole(stored.payload, self._values.renew, self._values):
                 return lost
             values = plan.signature.decode_outputs(stored.payload, self._values)
         except (KeyError, StoreError):

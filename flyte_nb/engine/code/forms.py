@@ -24,8 +24,8 @@ from typing import TypeAlias
 
 from flyte_nb.engine.code.module_files import imported_names
 from flyte_nb.engine.code.normal_form import function_form
-from flyte_nb.engine.code.parts import Part, integer, text
 from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.parts import Part, integer, text
 
 __all__ = ["Chain", "CodeForm", "form_of_code", "function_node"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 
-from flyte_nb.engine.code.parts import Part, integer, text
+from flyte_nb.engine.parts import Part, integer, text
 
 __all__ = ["function_form", "normal_form"]
 

@@ -22,7 +22,7 @@ from types import (
 from typing import Any
 
 from flyte_nb.engine.code.ownership import installed_name, is_own_module
-from flyte_nb.engine.code.parts import Part
+from flyte_nb.engine.parts import Part
 
 __all__ = ["code_part", "is_own_function"]
 

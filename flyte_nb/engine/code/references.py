@@ -28,9 +28,9 @@ from flyte_nb.engine.code.forms import Chain, form_of_code
 from flyte_nb.engine.code.module_files import imported_files
 from flyte_nb.engine.code.objects import code_part, is_own_function
 from flyte_nb.engine.code.ownership import installed_name, is_own_module
-from flyte_nb.engine.code.parts import Part
 from flyte_nb.engine.code.values import ValueEncoder, type_name
 from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.parts import Part
 from flyte_nb.executors.worker.namespace import whole
 from flyte_nb.types.names import describe_type
 

@@ -19,8 +19,8 @@ from types import MappingProxyType, UnionType
 from typing import Any, ForwardRef, Union, get_args, get_origin
 
 from flyte_nb.engine.code.ownership import installed_name, is_own_module
-from flyte_nb.engine.code.parts import Part, integer, text
 from flyte_nb.engine.hashing import hash_struct
+from flyte_nb.engine.parts import Part, integer, text
 
 __all__ = ["MAX_ARRAY_BYTES", "MAX_DEPTH", "MAX_ITEMS", "TooLarge", "ValueEncoder", "type_name"]
 
