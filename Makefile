@@ -12,7 +12,7 @@ FRONT_END_SOURCES := $(shell find labextension/src labextension/style labextensi
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart lab test check format bench screens conformance chaos fuzz wheel install front-end chromium clean
+.PHONY: help quickstart lab test test-python test-browser check format bench screens conformance chaos fuzz wheel install front-end chromium clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,9 +23,15 @@ quickstart: install ## Installs all, executes notebooks/quickstart.ipynb and pri
 lab: install ## Opens JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-test: install chromium ## All fast tests, the browser's and the front end's too
-	$(BIN)/python -m pytest --durations=15
+test: install chromium ## All fast tests, the browser's and the front end's too, beside the others
+	$(MAKE) --jobs=2 --output-sync=target test-python test-browser
+
+test-python: install
+	$(BIN)/python -m pytest --durations=15 --ignore=tests/browser
+
+test-browser: install chromium
 	npm --prefix labextension test
+	$(BIN)/python -m pytest --durations=15 tests/browser
 
 check: install ## ruff, mypy, tsc and the architecture test
 	$(BIN)/ruff check
@@ -47,6 +53,7 @@ bench: install chromium $(PEER)/.installed ## Measures the figures, peers in the
 	$(BIN)/python benchmarks/values.py
 	$(BIN)/python benchmarks/checking.py
 	$(BIN)/python benchmarks/cells.py
+	$(BIN)/python benchmarks/live_kernel.py
 	$(BIN)/python benchmarks/explorer.py --seconds 3 --kernel-seconds 15
 
 screens: install chromium ## Keeps pictures of the explorer in screens/

@@ -24,6 +24,8 @@ READY_MOST_EACH = 0.7
 """Threads with locks of their own would be ready for longer than this, on average."""
 OTHERS_LEAST = 0.2
 """Cores that the others take beside the busiest: one thread that computes keeps nobody waiting."""
+RAN_SHARE_LEAST = 0.4
+"""Of the time that they were ready: on a busy machine threads that only wake and sleep again wait for a core, too."""
 BUSY_LEAST = 0.05
 """Cores that a thread takes which counts."""
 
@@ -93,7 +95,8 @@ def take_turns(cores: list[Cores]) -> bool:
         return False
     ran, ready = sum(had.ran for had in busy), sum(had.ready for had in busy)
     others = ready - max(had.ready for had in busy)
-    return ready >= READY_LEAST and ran <= RAN_MOST and others >= OTHERS_LEAST and ready <= READY_MOST_EACH * len(busy)
+    shares_a_core = READY_LEAST <= ready <= READY_MOST_EACH * len(busy) and RAN_SHARE_LEAST * ready <= ran <= RAN_MOST
+    return shares_a_core and others >= OTHERS_LEAST
 
 
 def spent_by(thread: int) -> Spent | None:

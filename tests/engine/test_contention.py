@@ -97,6 +97,7 @@ def test_threads_that_wait_or_let_go_of_the_lock_are_not(kind: str, times: int) 
         pytest.param([Cores(0.99, 0.99)] * 2, False, id="two without the lock"),
         pytest.param([Cores(0.5, 0.99)] * 2, False, id="two without the lock, on a busy machine"),
         pytest.param([Cores(0.1, 0.1)] * 3, False, id="three that mostly wait"),
+        pytest.param([Cores(0.02, 0.25)] * 4, False, id="four that mostly wait, on a busy machine"),
         pytest.param([], False, id="none"),
     ],
 )

@@ -18,6 +18,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 STEPS = 60
 FEW, MANY = 4, 150
 
+# A kill may come within the write of a frame that nobody has been told of yet; the fold then says so.
+a_tail_may_be_torn = pytest.mark.filterwarnings("ignore:.*torn when its process ended")
+
 PROGRAM = f"""
 import asyncio, os, sys
 import flyte_nb as flyte
@@ -100,11 +103,13 @@ def assert_nothing_is_lost(seed: int, folder: Path) -> None:
     assert "ended" in run.error.message
 
 
+@a_tail_may_be_torn
 @pytest.mark.parametrize("seed", range(FEW))
 def test_every_acknowledged_step_survives_a_kill(seed: int, tmp_path: Path) -> None:
     assert_nothing_is_lost(seed, tmp_path)
 
 
+@a_tail_may_be_torn
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(FEW, FEW + MANY))
 def test_every_acknowledged_step_survives_a_kill_at_many_moments(seed: int, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_an_object_is_asked_as_ipython_asks_it() -> None:
     assert bundle_of(Whole())[0] == {"text/plain": "whole", "application/json": {"a": 1}}
 
 
-@pytest.mark.parametrize("value", [Rich, Anything(), "text", 3, None], ids=str)
+@pytest.mark.parametrize("value", [Rich, Anything(), "text", 3, None], ids=["class", "object", "text", "3", "None"])
 def test_what_does_not_say_what_it_looks_like_is_shown_as_text(value: object) -> None:
     assert bundle_of(value) == ({"text/plain": repr(value)}, {})
 

@@ -166,7 +166,7 @@ class Field:
             return None
         text = str(entry["expression"]).strip()
         if not text:
-            raise self._error("Give a variable's name, or a Python expression.")
+            raise self._error("A value is needed.")
         try:
             return ast.parse(text, mode="eval").body
         except (SyntaxError, ValueError) as error:
