@@ -5,6 +5,7 @@ Nothing here does anything: the engine fills these in, tasks read them.
 
 from __future__ import annotations
 
+import difflib
 import enum
 import os
 import tempfile
@@ -63,6 +64,13 @@ class ActionPhase(str, enum.Enum):  # noqa: UP042 - str() shows the member, as F
     TIMED_OUT = "timed_out"
     RECOVERED = "recovered"
     """Taken over as it stands from an earlier run; as good as succeeded."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ActionPhase:
+        phases = [phase.value for phase in cls]
+        near = difflib.get_close_matches(str(value), phases, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"phases: {', '.join(phases)}"
+        raise ValueError(f"There is no phase {value!r}; {hint}")
 
     @property
     def is_terminal(self) -> bool:

@@ -1,8 +1,12 @@
 """Who hears how a run ended: e-mail, Slack, Teams, or any web hook.
 
 A notification names the phases it is for, of SUCCEEDED, FAILED, ABORTED and TIMED_OUT. In its texts `{{.Run.Name}}`,
-`{{.Run.Project}}`, `{{.Run.Domain}}`, `{{.Phase}}` and `{{.Error}}` stand for what is known then. Notifications are
-recorded with the run; a Flyte backend sends them.
+`{{.Run.Project}}`, `{{.Run.Domain}}`, `{{.Phase}}` and `{{.Error}}` stand for what is known then, and so
+do `{run.name}`, `{run.phase}`, `{run.error}`, `{run.duration}`, `{run.timestamp}`, `{task.name}`, `{project}` and
+`{domain}`.
+
+They are sent when the run ends, wherever it ran. What cannot be delivered is a warning in the log, never the run's
+failure. `NamedRule` and `NamedDelivery` mean what a Flyte backend knows: they are kept with the run.
 """
 
 from __future__ import annotations

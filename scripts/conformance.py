@@ -1,6 +1,7 @@
-"""Runs a conformance corpus against this checkout: `python scripts/conformance.py FOLDER [options of run_corpus.py]`.
+"""Runs a conformance corpus against this checkout: `python scripts/conformance.py FOLDER [--as-flyte] [options]`.
 
-Every case gets a store of its own, in the fresh home folder that the corpus makes for it.
+Every case gets a store of its own, in the fresh home folder that the corpus makes for it. With `--as-flyte` the cases
+say `import flyte`, which is this checkout (`flyte_nb.install_as_flyte`). Other options are those of run_corpus.py.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INTERPRETER = f"""#!/bin/sh
-FLYTE_NB_HOME="$HOME/store" exec "{sys.executable}" "$@"
+PYTHONPATH="$(dirname "$0"):$PYTHONPATH" FLYTE_NB_HOME="$HOME/store" exec "{sys.executable}" "$@"
 """
+AS_FLYTE = "import flyte_nb\n\nflyte_nb.install_as_flyte()\n"
+"""Executed as `sitecustomize` when a case's Python starts."""
 
 
 def main() -> int:
@@ -24,11 +27,16 @@ def main() -> int:
     if not corpus.is_file():
         print(f"usage: python scripts/conformance.py FOLDER; there is no {corpus}", file=sys.stderr)
         return 2
+    as_flyte = "--as-flyte" in options
+    options = [option for option in options if option != "--as-flyte"]
     with tempfile.TemporaryDirectory() as temporary:
         interpreter = Path(temporary) / "python"
         interpreter.write_text(INTERPRETER)
         os.chmod(interpreter, 0o755)
-        command = [sys.executable, str(corpus), "--module", "flyte_nb", "--python", str(interpreter)]
+        if as_flyte:
+            interpreter.with_name("sitecustomize.py").write_text(AS_FLYTE)
+        module = "flyte" if as_flyte else "flyte_nb"
+        command = [sys.executable, str(corpus), "--module", module, "--python", str(interpreter)]
         return subprocess.run([*command, "--pythonpath", str(CHECKOUT), *options], check=False).returncode
 
 

@@ -1,7 +1,8 @@
 """Writes a small store of this release as a test fixture: `python scripts/store_fixture.py`.
 
     tests/fixtures/store-VERSION.zip    a database with a run that succeeded and one that failed, their values and code,
-                                        and a journal that nobody has folded: of a process that was killed in mid-run
+                                        a deployed task with a trigger (from version 3 on), and a journal that nobody
+                                        has folded: of a process that was killed in mid-run
     tests/fixtures/run-VERSION.zip      the failed run, as `flyte-nb export` writes it
 
 Later releases must open, read and recover them (`tests/store/test_fixtures.py`); so a fixture is written once for each
@@ -33,6 +34,7 @@ from flyte_nb.store.owner import Owner
 
 Owner.current = classmethod(lambda cls: cls("elsewhere", "", "", 1, ""))  # of no machine in particular
 env = flyte.TaskEnvironment("shop")
+offers = flyte.TaskEnvironment("offers")
 
 @flyte.trace
 async def price(item: str) -> int:
@@ -51,6 +53,10 @@ async def main(items: list[str], good: bool) -> int:
         raise flyte.errors.RuntimeSystemError("Unlucky", "unlucky")
     return total + len(large)
 
+@offers.task(triggers=flyte.Trigger.daily(inputs={"price": 2.0}))
+async def discount(price: float, rate: float = 0.1) -> float:
+    return price * (1 - rate)
+
 @env.task
 async def crash(items: list[str]) -> int:
     total = sum([await price(item) for item in items])
@@ -60,6 +66,7 @@ async def crash(items: list[str]) -> int:
 if sys.argv[1] == "crash":
     flyte.with_runcontext(name="crashed").run(crash, ["a", "bc"])
 else:
+    flyte.deploy(offers, version="v1")
     flyte.with_runcontext(name="succeeded", labels={"team": "red"}).run(main, ["a", "bc"], True)
     try:
         flyte.with_runcontext(name="failed").run(main, ["a", "bc"], False)
@@ -73,14 +80,14 @@ def main() -> None:
     store_file = FIXTURES / f"store-{STORE_VERSION}.zip"
     run_file = FIXTURES / f"run-{ARCHIVE_VERSION}.zip"
     FIXTURES.mkdir(exist_ok=True)
-    for path in (store_file, run_file):
-        path.unlink(missing_ok=True)
+    store_file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder, "store"))
         run_tasks(home, "finish")
         store = Store(home)
         assert [run.name for run in store.runs()] == ["failed", "succeeded"]
-        export_run(home, "failed", run_file)
+        if not run_file.exists():
+            export_run(home, "failed", run_file)
         store.close()
         run_tasks(home, "crash")
         pack(home.path, store_file)

@@ -1,4 +1,4 @@
-"""What a task saves to go on from when it is tried again: one file, or one folder.
+"""What a task saves to go on from when it is tried again or its run is recovered: one file, or one folder.
 
     checkpoint = flyte.ctx().checkpoint
     path = await checkpoint.load()          what an earlier attempt saved, or None

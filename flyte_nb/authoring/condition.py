@@ -3,41 +3,59 @@
     approval = await flyte.new_condition.aio("approve", prompt="Publish the model?", timeout=3600)
     if await approval.wait.aio(): ...
 
-The question is asked on the console of the process. The answer is recorded as a trace.
+While it waits the condition is an action of its own under the task, in phase `paused`. It is asked in the run explorer,
+in a script on the console; `%flyte signal`, `flyte-nb signal` and `flyte.remote.Condition` answer it from anywhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
-from flyte_nb.authoring.context import current_scope
-from flyte_nb.authoring.trace import trace
-from flyte_nb.errors import ConditionFailedError, ConditionTimedoutError
+from flyte_nb.authoring.context import Scope, current_scope
+from flyte_nb.errors import SyncTaskCallInAsyncContextError
 from flyte_nb.syncify import syncify
 
-__all__ = ["ConditionWebhook", "new_condition"]
+__all__ = ["Answer", "ConditionWebhook", "Question", "new_condition", "parse_answer", "refuse_blocking_wait"]
 
 PromptType = Literal["text", "markdown"]
+Answer = bool | int | float | str
 T = TypeVar("T", bool, int, float, str)
 
 
 @dataclass
 class ConditionWebhook:
-    """Who is told that a condition waits; sent by a Flyte backend, recorded here.
+    """Who is told that a condition waits.
 
     Args:
         url: where a POST goes.
-        payload: its JSON body; `{callback_uri}` in it stands for the address that signals the condition.
+        payload: its JSON body; `{callback_uri}` in it stands for `local://runs/RUN/conditions/NAME/signal`, which says
+            what to answer: there is no server that listens for it.
     """
 
     url: str
     payload: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, as it crosses to the engine.
+
+    Attributes:
+        data_type: what the answer is: bool, int, float or str.
+        timeout_seconds: how long to wait, None for ever.
+    """
+
+    name: str
+    prompt: str
+    prompt_type: str
+    data_type: str
+    description: str
+    timeout_seconds: float | None
+    webhook: ConditionWebhook | None
 
 
 @dataclass
@@ -53,8 +71,10 @@ class _Condition(Generic[T]):
     webhook: ConditionWebhook | None = None
 
     def __post_init__(self) -> None:
-        if self.data_type not in _PARSERS:
-            raise TypeError(f"Invalid data_type {self.data_type}. Must be one of {tuple(_PARSERS)}.")
+        if self.data_type not in DATA_TYPES:
+            raise TypeError(f"Invalid data_type {self.data_type}. Must be one of {DATA_TYPES}.")
+        if self.prompt_type not in get_args(PromptType):
+            raise ValueError(f"prompt_type must be text or markdown, got {self.prompt_type!r}")
         if self.timeout_seconds is not None and self.timeout_seconds <= 0:
             raise ValueError("timeout must be positive")
 
@@ -63,24 +83,42 @@ class _Condition(Generic[T]):
         """How long `wait` waits, None for ever."""
         return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
 
-    @syncify
-    async def wait(self) -> T:
-        """Waits for the answer.
+    @property
+    def wait(self) -> Waiting[T]:
+        """`condition.wait()` and `await condition.wait.aio()` wait for the answer, and return it."""
+        return Waiting(self)
 
-        Returns:
-            The answer, of the condition's `data_type`.
+    @property
+    def question(self) -> Question:
+        """What is asked."""
+        kind = self.data_type.__name__
+        asked = (self.name, self.prompt, self.prompt_type, kind, self.description, self.timeout_seconds, self.webhook)
+        return Question(*asked)
 
-        Raises:
-            RuntimeError: outside a task.
-            ConditionTimedoutError: when there is no answer in time.
-            ConditionFailedError: when there is nobody to ask.
-        """
-        if current_scope.get() is None:
-            raise RuntimeError("Conditions can only be awaited within a task context.")
-        answer: T = await condition(
-            self.name, self.prompt, self.description, self.data_type.__name__, self.timeout_seconds
-        )
-        return answer
+
+class Waiting(Generic[T]):
+    """Waits for the answer of a condition, in Flyte's two call styles.
+
+    Raises:
+        RuntimeError: outside a task.
+        flyte_nb.errors.SyncTaskCallInAsyncContextError: `wait()` in async code; use `await wait.aio()`.
+        flyte_nb.errors.ConditionTimedoutError: there was no answer in time.
+        flyte_nb.errors.ConditionFailedError: there is nobody to ask.
+        flyte_nb.errors.ActionAbortedError: the condition was aborted.
+    """
+
+    def __init__(self, condition: _Condition[T]) -> None:
+        self._question = condition.question
+
+    def __call__(self) -> T:
+        """Blocks until the answer is there, and returns it."""
+        scope = _scope()
+        return cast(T, scope.controller.wait_for_condition_sync(scope, self._question))
+
+    async def aio(self) -> T:
+        """The answer, awaited."""
+        scope = _scope()
+        return cast(T, await scope.controller.wait_for_condition(scope, self._question))
 
 
 @syncify
@@ -97,75 +135,81 @@ async def new_condition(
     """A condition, to be waited for with `.wait()` or `await .wait.aio()`.
 
     Args:
-        name: of the condition.
+        name: of the condition; it is answered by this name.
         prompt: the question.
-        prompt_type: how the question is written.
+        prompt_type: how the question is written: `text`, or `markdown`, which is shown as it is written.
         data_type: what the answer is: bool, int, float or str.
         description: more about the question.
         timeout: how long to wait, in seconds or as a timedelta; None for ever.
-        webhook: who is told that it waits.
+        webhook: who is told when it waits.
 
     Raises:
         TypeError: for another `data_type`.
-        ValueError: when the timeout is not positive.
+        ValueError: when the timeout is not positive, or for another `prompt_type`.
     """
     return _Condition(name, prompt, prompt_type, data_type, description, timeout, webhook)
 
 
-@trace
-async def condition(name: str, prompt: str, description: str, data_type: str, timeout_seconds: float | None) -> Any:
-    """The step that is recorded of a wait."""
-    parse = next(parser for kind, parser in _PARSERS.items() if kind.__name__ == data_type)
-    question = f"{name}: {description}\n{prompt} " if description else f"{name}: {prompt} "
+def parse_answer(data_type: str, given: Answer) -> Answer:
+    """An answer as the condition wants it.
+
+    Args:
+        data_type: what the answer is: bool, int, float or str.
+        given: the value, or its text as a person writes it.
+
+    Raises:
+        ValueError: it is not of that type.
+    """
+    if data_type == "str":
+        return str(given)
     try:
-        return await asyncio.wait_for(_ask(question, parse), timeout_seconds)
-    except TimeoutError:
-        raise ConditionTimedoutError(f"Condition '{name}' was not signaled within {timeout_seconds} seconds.") from None
-    except (EOFError, OSError) as error:
-        raise ConditionFailedError(f"Condition '{name}' has nobody to ask: there is no console ({error}).") from error
+        return _PARSERS[data_type](given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{given!r} is no answer: {_WANTED[data_type]}") from None
 
 
-def _ask(question: str, parse: Callable[[str], Any]) -> asyncio.Future[Any]:
-    """Asks on the console, in a thread that does not keep the process alive when nobody answers."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
+def refuse_blocking_wait(name: str) -> None:
+    """A blocking wait in async code would keep the loop from all others, and the answer from arriving.
 
-    def deliver(value: Any, error: BaseException | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(value)
-        else:
-            answer.set_exception(error)
-
-    def ask() -> None:
-        try:
-            value, error = _answer(question, parse), None
-        except Exception as raised:  # handed to whoever waits
-            value, error = None, raised
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
-            loop.call_soon_threadsafe(deliver, value, error)
-
-    threading.Thread(target=ask, name="flyte_condition", daemon=True).start()
-    return answer
+    Raises:
+        flyte_nb.errors.SyncTaskCallInAsyncContextError: this is async code.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise SyncTaskCallInAsyncContextError(
+            f"Condition '{name}' was waited for in a blocking way from async code, which would keep its answer from "
+            "arriving. Use `await condition.wait.aio()` instead."
+        )
 
 
-def _answer(question: str, parse: Callable[[str], Any]) -> Any:
-    while True:
-        text = input(question).strip()
-        try:
-            return parse(text)
-        except ValueError as error:
-            print(f"{text!r} is no answer: {error}")
+def _scope() -> Scope:
+    scope = current_scope.get()
+    if scope is None:
+        raise RuntimeError("Conditions can only be awaited within a task context.")
+    return scope
 
 
-def _parse_bool(text: str) -> bool:
-    word = text.lower()
-    if word in ("y", "yes", "true", "1"):
-        return True
-    if word in ("n", "no", "false", "0"):
-        return False
-    raise ValueError("answer yes or no")
+def _parse_bool(given: Answer) -> bool:
+    if isinstance(given, bool):
+        return given
+    word = str(given).strip().lower()
+    if word not in _WORDS:
+        raise ValueError(word)
+    return _WORDS[word]
 
 
-_PARSERS: dict[type, Callable[[str], Any]] = {bool: _parse_bool, int: int, float: float, str: str}
+def _parse_int(given: Answer) -> int:
+    if isinstance(given, bool | float):
+        raise TypeError(given)
+    return int(given)
+
+
+def _parse_float(given: Answer) -> float:
+    if isinstance(given, bool):
+        raise TypeError(given)
+    return float(given)
+
+
+DATA_TYPES = (bool, int, float, str)
+_WORDS = {**dict.fromkeys(("y", "yes", "t", "true", "1"), True), **dict.fromkeys(("n", "no", "f", "false", "0"), False)}
+_PARSERS: dict[str, Callable[[Answer], Answer]] = {"bool": _parse_bool, "int": _parse_int, "float": _parse_float}
+_WANTED = {"bool": "answer yes or no", "int": "answer with a whole number", "float": "answer with a number"}

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from flyte_nb.authoring.condition import Answer, Question
     from flyte_nb.authoring.task import TaskTemplate
     from flyte_nb.authoring.trace import TraceFunction
     from flyte_nb.models import TaskContext
@@ -68,6 +69,16 @@ class Controller(Protocol):
         self, scope: Scope, function: TraceFunction[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> TraceStep:
         """Starts (or replays) one call of a traced function. Works on any thread."""
+
+    async def wait_for_condition(self, scope: Scope, question: Question) -> Answer:
+        """The answer to a question that is asked, or was answered before; awaitable on any event loop."""
+
+    def wait_for_condition_sync(self, scope: Scope, question: Question) -> Answer:
+        """The same, blocking the calling thread.
+
+        Raises:
+            flyte_nb.errors.SyncTaskCallInAsyncContextError: when called in async code.
+        """
 
     def task_context(self, scope: Scope) -> TaskContext:
         """What `flyte.ctx()` shows in this scope."""

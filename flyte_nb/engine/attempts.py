@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from flyte_nb.authoring.context import Scope
@@ -13,7 +15,7 @@ from flyte_nb.engine.code.missing_modules import explain_missing_module
 from flyte_nb.engine.deadlines import Bounds
 from flyte_nb.engine.foreign_loops import explain_foreign_loop
 from flyte_nb.engine.plans import Plan
-from flyte_nb.engine.tracebacks import trim
+from flyte_nb.engine.tracebacks import describe_error, trim
 from flyte_nb.errors import (
     DeadlineExceededError,
     NonRecoverableError,
@@ -36,18 +38,43 @@ __all__ = [
     "is_system_failure",
     "make_call",
     "raise_error",
+    "waiting",
 ]
 
 FIRST_PAUSE_SECONDS = 0.5
 """Flyte's local pause before the first retry of a task that declares no backoff; it doubles each time."""
 CHILDREN_GRACE_SECONDS = 1.0
 """How long children that their parent left running may take to end once cancelled."""
+UNBOUNDED = nullcontext()
+"""Around the waits of an action without bounds."""
 
 
 def make_call(plan: Plan, inputs: dict[str, Any], scope: Scope) -> Call:
     """The call that an attempt is."""
     action: Action = scope.attempt.action
     return Call(plan.function, inputs, plan.is_async, scope, plan.name, action.cancel_children)
+
+
+@asynccontextmanager
+async def waiting(action: Action, place: str) -> AsyncIterator[None]:
+    """Around what an action waits for while its code does not run; it ends with the wait, if that is cut short.
+
+    Args:
+        action: the action.
+        place: where its task is declared.
+
+    Raises:
+        flyte_nb.errors.TaskTimeoutError: a bound on its time is over.
+    """
+    try:
+        async with action.bounds.enforced() if action.bounds is not None else UNBOUNDED:
+            yield
+    except asyncio.CancelledError:
+        action.run_state.abort(action)
+        raise
+    except TaskTimeoutError as error:
+        action.run_state.end(action, "timed_out", error=describe_error(error, place))
+        raise
 
 
 def follow(action: Action, phase: str, text: str) -> None:

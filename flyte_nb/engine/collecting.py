@@ -27,18 +27,18 @@ class CallsWaiting:
         self._before: tuple[int, int, int] | None = None
         """The thresholds to come back to, while others are set."""
 
-    def more(self) -> None:
-        """One more call waits."""
-        self._count += 1
-        if self._count == MANY and self._before is None:
+    def more(self, count: int = 1) -> None:
+        """So many more calls wait."""
+        self._count += count
+        if self._count - count < MANY <= self._count and self._before is None:
             before = gc.get_threshold()
             if gc.isenabled() and 0 < before[0] < PATIENT[0]:
                 self._before = before
                 gc.set_threshold(*PATIENT)
 
-    def less(self) -> None:
-        """One of them is over. The thresholds come back with the last, lest a steady thousand sets them each time."""
-        self._count -= 1
+    def less(self, count: int = 1) -> None:
+        """So many are over. The thresholds come back with the last, lest a steady thousand sets them each time."""
+        self._count -= count
         if not self._count and self._before is not None:
             if gc.get_threshold() == PATIENT:
                 gc.set_threshold(*self._before)

@@ -7,6 +7,8 @@ from typing import Any
 
 from flyte_nb.authoring.context import Scope
 from flyte_nb.engine.action import Attempt
+from flyte_nb.engine.checkpoints import last_checkpoint
+from flyte_nb.engine.code.run_code import recorded_task
 from flyte_nb.executors.frames import Facts
 from flyte_nb.executors.task_context import make_task_context
 from flyte_nb.models import GroupData, TaskContext
@@ -43,6 +45,8 @@ def facts_of(attempt: Attempt, custom_context: Mapping[str, str]) -> Facts:
         notebook=run.notebook,
         cell=run.cell,
         replays=attempt.replays and (run.history is not None or action.attempt > 1),
+        checkpoint=last_checkpoint(attempt),
+        version=_version(attempt),
     )
 
 
@@ -51,3 +55,9 @@ def _make(attempt: Attempt) -> TaskContext:
     report.on_flush = attempt.record_report
     attempt.report = report
     return make_task_context(facts_of(attempt, {}), report)
+
+
+def _version(attempt: Attempt) -> str:
+    """The version of the deployed task whose code runs; empty for code that was not deployed."""
+    recorded = recorded_task(attempt.plan.template) if attempt.plan is not None else None
+    return recorded.owner.version if recorded is not None else ""

@@ -20,10 +20,10 @@ import asyncio
 import time
 from asyncio import CancelledError
 from collections.abc import Coroutine, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+from flyte_nb.authoring.condition import Answer, Question, refuse_blocking_wait
 from flyte_nb.authoring.context import Scope, TraceStep
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
@@ -36,10 +36,12 @@ from flyte_nb.engine.attempts import (
     is_system_failure,
     make_call,
     raise_error,
+    waiting,
 )
 from flyte_nb.engine.cache.caching import ResultCache
 from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.collecting import CallsWaiting
+from flyte_nb.engine.conditions import wait_for_answer
 from flyte_nb.engine.contexts import facts_of, task_context_of
 from flyte_nb.engine.deadlines import PAUSING, Bounds
 from flyte_nb.engine.hosting import AttemptHost
@@ -51,21 +53,20 @@ from flyte_nb.engine.plans import Plan, plan_for
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.engine.tracing import RecordedStep, begin_trace
-from flyte_nb.errors import ActionAbortedError, SyncTaskCallInAsyncContextError, TaskTimeoutError
+from flyte_nb.errors import ActionAbortedError, SyncTaskCallInAsyncContextError
 from flyte_nb.executors.base import Call, Executor
 from flyte_nb.executors.losses import WorkerLostError
 from flyte_nb.executors.threads import TaskThreads
 from flyte_nb.models import TaskContext
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.contents import is_whole
+from flyte_nb.types.steps import decode_values
 
 __all__ = ["LocalController"]
 
 LEVELS_PER_TASK = 16
 """Nested calls that share one asyncio task. Each level is some frames of C stack when the innermost resumes; a
 fresh task starts a fresh stack, so that calls nest to any depth."""
-UNBOUNDED = nullcontext()
-"""Around the waits of an action without bounds."""
 UNREAD: Any = object()
 """Stands for a result that only its payload tells yet: of an attempt in a process."""
 ELSEWHERE: dict[str, Any] = {}
@@ -168,6 +169,25 @@ class LocalController:
         step: RecordedStep = begin_trace(scope, function, args, kwargs, self._blobs)
         return step
 
+    async def wait_for_condition(self, scope: Scope, question: Question) -> Answer:
+        """The answer to a question; awaitable on any loop. See `flyte_nb.authoring.context.Controller`."""
+        waiting = wait_for_answer(scope.attempt, question, scope.group, scope.custom_context, self._blobs)
+        if asyncio.get_running_loop() is self._loop:
+            payload = await waiting
+        else:
+            future = self._engine.start(waiting)
+            with self._threads.blocked():
+                payload = await asyncio.wrap_future(future)
+        return self._answer(payload)
+
+    def wait_for_condition_sync(self, scope: Scope, question: Question) -> Answer:
+        """The answer to a question, blocking the thread. See `flyte_nb.authoring.context.Controller`."""
+        refuse_blocking_wait(question.name)
+        waiting = wait_for_answer(scope.attempt, question, scope.group, scope.custom_context, self._blobs)
+        future = self._engine.start(waiting)
+        with self._threads.blocked():
+            return self._answer(future.result())
+
     def task_context(self, scope: Scope) -> TaskContext:
         """What `flyte.ctx()` shows."""
         return task_context_of(scope)
@@ -180,7 +200,12 @@ class LocalController:
         if recovered is not None and is_whole(recovered.outputs, self._blobs.renew, self._blobs):
             run.end(action, "recovered", recovered.outputs, source=recovered.source)
             return
-        await self._submit_placed(action, plan, inputs, run.options.custom_context)
+        reusable = len(history) if history is not None else 0
+        self._waiting.more(reusable)  # the run may find all of them at once
+        try:
+            await self._submit_placed(action, plan, inputs, run.options.custom_context)
+        finally:
+            self._waiting.less(reusable)
 
     # ---------------------------------------------------------------- the stack
 
@@ -284,19 +309,10 @@ class LocalController:
     async def _submit_in_place(
         self, place: Place, action: Action, plan: Plan, inputs: dict[str, Any], custom_context: Mapping[str, str]
     ) -> Any:
-        bounds = action.bounds
         try:
-            async with bounds.enforced() if bounds is not None else UNBOUNDED:
+            async with waiting(action, plan.place):
                 waited = await place.enter()
-        except CancelledError:
-            action.run_state.abort(action)
-            raise
-        except TaskTimeoutError as error:
-            place.release()
-            action.run_state.end(action, "timed_out", error=describe_error(error, plan.place))
-            raise
-        action.place = place
-        try:
+            action.place = place
             return await self._submit_cached(action, plan, inputs, custom_context, waited)
         finally:
             place.release()
@@ -355,18 +371,10 @@ class LocalController:
     async def _pause(self, action: Action, plan: Plan) -> None:
         """Waits before the next attempt, which is already numbered."""
         action.run_state.set_phase(action, "queued")
-        bounds = action.bounds
-        try:
-            async with bounds.enforced() if bounds is not None else UNBOUNDED:
-                if bounds is not None:
-                    bounds.moved(PAUSING)
-                await asyncio.sleep(backoff_seconds(plan.backoff, action.attempt - 2))
-        except CancelledError:
-            action.run_state.abort(action)
-            raise
-        except TaskTimeoutError as error:
-            action.run_state.end(action, "timed_out", error=describe_error(error, plan.place))
-            raise
+        async with waiting(action, plan.place):
+            if action.bounds is not None:
+                action.bounds.moved(PAUSING)
+            await asyncio.sleep(backoff_seconds(plan.backoff, action.attempt - 2))
 
     async def _execute_attempt(
         self,
@@ -424,6 +432,11 @@ class LocalController:
         call.host = AttemptHost(self, attempt, custom_context, self._shipper, self._blobs)
         call.moved = partial(follow, action)
         call.alone = alone
+
+    def _answer(self, payload: bytes) -> Answer:
+        """What code that waits for a condition receives of the recorded answer."""
+        answer: Answer = decode_values(payload, self._blobs)[0]
+        return answer
 
     def _result(self, plan: Plan, payload: bytes) -> Any:
         """What the caller receives of recorded outputs."""

@@ -168,6 +168,11 @@ class Forecast:
         if action.kind == "trace":
             self._fates[action.name] = self._foresee_trace(action, position, parent)
             return
+        if action.kind == "condition":
+            answered = self._history.find_trace(action.name) is not None
+            reason = self._why_not_reusable(action) or "it was not answered"
+            self._fates[action.name] = Foreseen(action, "reused") if answered else Foreseen(action, "runs", reason)
+            return
         current = self.current(action.task)
         if current is None:
             self._fates[action.name] = Foreseen(action, "gone", "there is no such task any more")
@@ -205,7 +210,7 @@ class Forecast:
 
     def _counted(self, action: ActionRow) -> bytes:
         """What counts of its inputs."""
-        current = self.current(action.task) if action.kind != "trace" else None
+        current = self.current(action.task) if action.kind == "task" else None
         return identity_of(action.inputs) if current is None else current.signature.identity(action.inputs)
 
     def _recorded_identity(self, action: ActionRow, parent: Running) -> bytes:

@@ -9,7 +9,7 @@ that itself recovered or forked another may have ended before it came to all tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -18,26 +18,11 @@ from flyte_nb.engine.secrets.masking import MASKED_NOTE
 from flyte_nb.store.rows import ActionRow, OutcomeRow, TaskRow
 from flyte_nb.types.trees import identity_of
 
-__all__ = ["FINISHED", "Finished", "History", "Reusable", "with_ancestors"]
+__all__ = ["FINISHED", "History", "Reusable", "with_ancestors"]
 
 FINISHED = frozenset({"succeeded", "recovered"})
 FAULTY = frozenset({"failed", "timed_out"})
 """What ended so, ended later than any success that an earlier run knows of."""
-
-
-class Finished(msgspec.Struct, frozen=True, gc=False):
-    """One finished action.
-
-    Attributes:
-        deep_digest: of its code and all that it reaches; empty for a trace.
-        inputs: as recorded.
-        outputs: as recorded.
-    """
-
-    kind: str
-    deep_digest: str
-    inputs: bytes
-    outputs: bytes
 
 
 class Reusable(msgspec.Struct, frozen=True, gc=False):
@@ -53,83 +38,84 @@ class Reusable(msgspec.Struct, frozen=True, gc=False):
 
 
 class History:
-    """The finished actions of a run.
+    """What became of the actions of a run.
 
     Args:
         run: its name.
-        finished: by name.
-        faulty: names of actions that ended by a fault.
+        raw_data_path: folder of its files.
+        outcomes: of its actions.
+        tasks: its declarations.
         is_same_code: the code that runs now is the recorded code.
+        forced: names of actions that shall run again, and of those that contain them.
         older: of the run that this one repeated.
     """
 
     def __init__(
         self,
         run: str,
-        finished: Mapping[str, Finished],
-        faulty: Collection[str],
-        is_same_code: bool,
-        older: History | None = None,
-    ) -> None:
-        self.run = run
-        self._finished = finished
-        self._faulty = faulty
-        self._is_same_code = is_same_code
-        self._older = older
-
-    @classmethod
-    def of(
-        cls,
-        run: str,
+        raw_data_path: str,
         outcomes: Collection[OutcomeRow],
         tasks: Collection[TaskRow],
         is_same_code: bool,
         forced: Collection[str] = (),
         older: History | None = None,
-    ) -> History:
-        """The history that a store's rows tell.
-
-        Args:
-            outcomes: of the run.
-            tasks: its declarations.
-            is_same_code: see the class.
-            forced: names of actions that shall run again, and of those that contain them.
-            older: see the class.
-        """
-        deep_digests = {task.spec: task.deep_digest for task in tasks}
-        rerun = set(forced)
-        finished = {
-            one.name: Finished(one.kind, deep_digests.get(one.spec, ""), one.inputs, one.outputs)
-            for one in outcomes
-            if one.phase in FINISHED and one.outputs is not None
-            if one.name not in rerun and MASKED_NOTE not in one.note
-        }
-        faulty = {outcome.name for outcome in outcomes if outcome.phase in FAULTY} | rerun
-        return cls(run, finished, faulty, is_same_code, older)
+    ) -> None:
+        self.run = run
+        self.raw_data_path = raw_data_path
+        self._outcomes = {outcome.name: outcome for outcome in outcomes}
+        self._deep_digests = {task.spec: task.deep_digest for task in tasks}
+        self._is_same_code = is_same_code
+        self._forced = frozenset(forced)
+        self._older = older
 
     def find(self, name: str, deep_digest: str) -> Reusable | None:
         """The outputs of a task's action that need not run again, None when it must."""
-        known = self._finished.get(name)
-        if known is not None and known.kind == "task" and (self._is_same_code or known.deep_digest == deep_digest):
-            return Reusable(known.outputs, f"{self.run}/{name}")
-        return self._older.find(name, deep_digest) if self._older is not None and name not in self._faulty else None
+        known = self._outcomes.get(name)
+        is_same = known is not None and known.kind == "task" and self._is_same(known, deep_digest)
+        if known is not None and is_same and (found := self._reusable(known)):
+            return found
+        return self._older.find(name, deep_digest) if self._older is not None and self._may_be_older(name) else None
 
     def find_root(self, deep_digest: str, inputs: bytes) -> Reusable | None:
         """The same for the root, whose name says nothing of its inputs."""
-        known = self._finished.get(ROOT)
-        if known is None or identity_of(known.inputs) != identity_of(inputs):
+        known = self._outcomes.get(ROOT)
+        if known is None or self._reusable(known) is None or identity_of(known.inputs) != identity_of(inputs):
             return None
         return self.find(ROOT, deep_digest)
 
     def find_trace(self, name: str) -> Reusable | None:
-        """The result of a step of a traced function, None when it must be taken again."""
-        known = self._finished.get(name)
-        if known is not None and known.kind == "trace":
-            return Reusable(known.outputs, f"{self.run}/{name}")
-        return self._older.find_trace(name) if self._older is not None and name not in self._faulty else None
+        """The result of a step of a traced function, or the answer to a condition; None when it must be had again."""
+        known = self._outcomes.get(name)
+        if known is not None and known.kind != "task" and (found := self._reusable(known)):
+            return found
+        return self._older.find_trace(name) if self._older is not None and self._may_be_older(name) else None
+
+    def interrupted(self, name: str, deep_digest: str, inputs: bytes) -> Iterator[History]:
+        """The runs in which the same call of the same code did not finish, the last first: it can go on from there."""
+        known = self._outcomes.get(name)
+        if known is not None and known.phase not in FINISHED and name not in self._forced:
+            has_same_inputs = name != ROOT or identity_of(known.inputs) == identity_of(inputs)
+            if has_same_inputs and self._is_same(known, deep_digest):
+                yield self
+        if self._older is not None:
+            yield from self._older.interrupted(name, deep_digest, inputs)
+
+    def _is_same(self, known: OutcomeRow, deep_digest: str) -> bool:
+        """Whether all the code that an action reaches is what it was."""
+        return self._is_same_code or self._deep_digests.get(known.spec) == deep_digest
+
+    def _reusable(self, known: OutcomeRow) -> Reusable | None:
+        if known.phase not in FINISHED or known.outputs is None or MASKED_NOTE in known.note:
+            return None
+        return Reusable(known.outputs, f"{self.run}/{known.name}") if known.name not in self._forced else None
+
+    def _may_be_older(self, name: str) -> bool:
+        """Whether a success that an earlier run knows of is the last word."""
+        known = self._outcomes.get(name)
+        return name not in self._forced and (known is None or known.phase not in FAULTY)
 
     def __len__(self) -> int:
-        return len(self._finished)
+        return len(self._outcomes)
 
 
 def with_ancestors(actions: Collection[ActionRow | OutcomeRow], names: Collection[str]) -> set[str]:

@@ -6,29 +6,43 @@ so all is recorded in one place and in one way.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flyte_nb.authoring.condition import Question
+from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
 from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.code.digests import own_digest
 from flyte_nb.engine.code.run_code import RecordedCode, recorded_task
+from flyte_nb.engine.code.shipment import Shipment
 from flyte_nb.engine.code.shipping import Shipper
+from flyte_nb.engine.conditions import wait_for_answer
+from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracing import begin_step, fail_step
 from flyte_nb.executors import displays
 from flyte_nb.executors.displays import Display, kept_of
-from flyte_nb.executors.frames import Code, TaskReference
+from flyte_nb.executors.frames import DEPLOYED, Code, TaskReference
 from flyte_nb.store.values import ValueStore
 
 if TYPE_CHECKING:
     from flyte_nb.engine.controller import LocalController
 
 __all__ = ["AttemptHost"]
+
+
+def _find_nowhere(run: RunState, name: str, version: str | None) -> TaskTemplate[Any, Any]:
+    raise RuntimeError(f"deployed task {name} cannot be found: flyte_nb.remote is not loaded")
+
+
+find_deployed: Callable[[RunState, str, str | None], TaskTemplate[Any, Any]] = _find_nowhere
+"""Finds a deployed task for code of a run; `flyte_nb.remote` sets it, which lies above."""
 
 
 class AttemptHost:
@@ -62,9 +76,14 @@ class AttemptHost:
     ) -> bytes:
         recorded = self._recorded
         if recorded is not None:
-            task = TaskReference(recorded.key_at(task.key), task.changes)
+            task = TaskReference(recorded.key_in_session(task.key), task.changes)
         template = self._shipper.template(task)
         return await self._controller.submit_encoded(self._attempt, template, payload, group, custom_context)
+
+    async def wait_for_condition(
+        self, question: Question, group: str | None, custom_context: Mapping[str, str]
+    ) -> bytes:
+        return await wait_for_answer(self._attempt, question, group, custom_context, self._values)
 
     @property
     def _recorded(self) -> RecordedCode | None:
@@ -109,8 +128,15 @@ class AttemptHost:
         position = fail_step(action, error) if error is not None else run.end(action, "succeeded", payload)
         await run.sink.durable(position)
 
+    async def deployed(self, key: str) -> Code:
+        name, _, version = key.removeprefix(DEPLOYED).partition("@")
+        run = self._attempt.action.run_state
+        template = await asyncio.to_thread(find_deployed, run, name, version or None)
+        return Shipment(self._shipper, template).reference()
+
     def fetch(self, key: str) -> Code:
-        template = self._shipper.template(TaskReference(key))
+        owner = self._recorded
+        template = self._shipper.template(TaskReference(key if owner is None else owner.key_in_session(key)))
         recorded = recorded_task(template)
         return self._shipper.ship(template) if recorded is None else recorded.code
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flyte_nb.executors.placement import Isolation
+from flyte_nb.notify import NamedRule, Notification
 
 __all__ = ["MASKED_INPUTS", "RunOptions"]
 
@@ -24,6 +25,7 @@ class RunOptions:
         name: the run's name; None lets the engine choose one.
         max_action_concurrency: how many actions may be at work at once; None is no limit.
         env_vars: environment variables of every process of the run.
+        notifications: sent when it ends.
         isolation: where its tasks run; None lets the session or each task decide.
         recorded: parameters that mean something on a cluster only: kept with the run and shown.
     """
@@ -40,5 +42,6 @@ class RunOptions:
     run_start_time: datetime | None = None
     parent_run: str = ""
     env_vars: Mapping[str, str] = field(default_factory=dict)
+    notifications: tuple[Notification | NamedRule, ...] = ()
     isolation: Isolation | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from flyte_nb.authoring.cache import Cache, FunctionBodyPolicy, VersionParameters, cache_from_request
-from flyte_nb.authoring.image import Image
 from flyte_nb.authoring.retry import Backoff
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.timeout import Timeout, timeout_from_request
 from flyte_nb.engine.code.digests import deep_digest, own_digest
 from flyte_nb.engine.code.run_code import recorded_task
 from flyte_nb.engine.deadlines import Bounds
+from flyte_nb.engine.declarations import pickled_types, place_of_task, settings_of, source_of
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.identity import interface_of, task_identity
 from flyte_nb.engine.isolation import decide, needs_of
 from flyte_nb.engine.links import addresses_of
 from flyte_nb.engine.secrets.values import known_values
 from flyte_nb.engine.state import RunState
-from flyte_nb.engine.tracebacks import place_of
 from flyte_nb.executors.callee import callee_of
 from flyte_nb.executors.frames import Code
 from flyte_nb.executors.placement import Isolation, Needs, Placement
 from flyte_nb.executors.worker.namespace import whole
 from flyte_nb.store.events import TaskDeclared
-from flyte_nb.types.classes import ValuePickler
 from flyte_nb.types.signature import Signature, signature_of
 
 __all__ = ["Plan", "cache_version", "plan_for"]
-
-HIDDEN = {"name", "interface", "func", "parent_env", "ref", "short_name", "parent_env_name", "policies", "links"}
-"""Fields that are not settings: shown elsewhere, or internal."""
-UNSET = ("", "0", "count=0", "behavior=disable")
-"""Settings that say what holds without them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +117,7 @@ def _make_plan(run: RunState, template: TaskTemplate[Any, Any]) -> Plan:
         retries=retries if isinstance(retries, int) else retries.count,
         backoff=None if isinstance(retries, int) else retries.backoff,
         timeout=timeout if Bounds.are_set_by(timeout) else None,
-        place=_place(declared),
+        place=place_of_task(declared),
         isolation=isolation,
         reason=reason,
         needs=needs_of(template, isolation),
@@ -153,7 +145,10 @@ def _declare(
     reason: str,
 ) -> int:
     """Records the declaration unless an equal one (as of many equal overrides) stands already; returns its number."""
-    settings = _settings(template)
+    settings = settings_of(template)
+    recorded = recorded_task(template)
+    if recorded is not None and recorded.owner.version:
+        settings["version"] = recorded.owner.version
     if template.links:
         settings["links"] = addresses_of(template.links, run.name)
     key = hash_struct("spec", template.name, template.short_name, own, deep, msgspec.msgpack.encode(settings))
@@ -167,77 +162,16 @@ def _declare(
         spec,
         own,
         deep,
-        _source(declared),
+        source_of(declared),
         inputs,
         outputs,
         settings,
-        _pickled_types(template),
+        pickled_types(template),
         template.short_name,
-        _place(declared),
+        place_of_task(declared),
         isolation,
         reason,
     )
     run.declared.append(event)
     run.sink.record(event)
     return spec
-
-
-def _settings(template: TaskTemplate[Any, Any]) -> dict[str, Any]:
-    """The declared parameters that differ from their defaults, as text where msgpack has no word for them."""
-    settings: dict[str, Any] = {}
-    for name, field in type(template).__dataclass_fields__.items():
-        if name in HIDDEN or name.startswith("_"):
-            continue
-        value = getattr(template, name)
-        if value is None or value == field.default or value in ((), {}, []):
-            continue
-        plain = value if isinstance(value, (bool, int, float, str)) else _text(value)
-        if str(plain) not in UNSET:
-            settings[name] = plain
-    environment = template.parent_env() if template.parent_env is not None else None
-    if environment is not None and environment.description:
-        settings["environment_description"] = environment.description
-    return settings
-
-
-def _text(value: object) -> str:
-    """A declared value in a line: of Flyte's own objects what differs from their defaults, `memory=500Mi`."""
-    if isinstance(value, Mapping):
-        text = ", ".join(f"{key}={item}" for key, item in value.items())
-    elif isinstance(value, Image):
-        layers = [f"{type(layer).__name__}({_text(layer)})" for layer in value._layers]
-        text = ", ".join([value.name or "image", *layers]) if layers else ""
-    elif is_dataclass(value):
-        given = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in HIDDEN}
-        defaults = {field.name: field.default for field in fields(value)}
-        text = ", ".join(
-            f"{name}={item}" for name, item in given.items() if item is not None and item != defaults[name]
-        )
-    elif isinstance(value, list | tuple):
-        text = ", ".join(map(_text, value))
-    else:
-        text = str(value)
-    return text[:500]
-
-
-def _source(template: TaskTemplate[Any, Any]) -> str:
-    function = getattr(template, "func", None)
-    try:
-        return inspect.getsource(function) if function is not None else ""
-    except (OSError, TypeError):  # typed at a prompt, or built by exec: there is no text
-        return ""
-
-
-def _place(template: TaskTemplate[Any, Any]) -> str:
-    code = getattr(getattr(template, "func", None), "__code__", None)
-    return place_of(code.co_filename, code.co_firstlineno) if code is not None else ""
-
-
-def _pickled_types(template: TaskTemplate[Any, Any]) -> bytes:
-    """The types by value, so that recorded values load where the cells never ran; empty when they cannot be pickled."""
-    interface = template.native_interface
-    types = {"inputs": {n: kind for n, (kind, _) in interface.inputs.items()}, "outputs": dict(interface.outputs)}
-    try:
-        return ValuePickler.dumps(types)
-    except Exception:  # a user's class may refuse in any way; its values still show as previews
-        return b""

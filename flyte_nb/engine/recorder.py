@@ -15,10 +15,14 @@ from functools import partial
 from typing import Protocol
 
 from flyte_nb.engine.secrets.masking import Masker
+from flyte_nb.store.errors import JournalWriteError
 from flyte_nb.store.events import Event, as_unicode, encode_event
 from flyte_nb.store.journal import Journal
 
 __all__ = ["JournalSink", "ListSink", "Sink"]
+
+QUICK_SECONDS = 0.01
+"""A disk that took less the last time is waited for on a loop that has nothing else to do."""
 
 
 class Sink(Protocol):
@@ -90,8 +94,27 @@ class JournalSink:
         waiting = self._waiting.pop(loop, ())
         if not waiting:
             return
-        synced = self.journal.durable(max(position for position, _ in waiting))
-        synced.add_done_callback(partial(_tell, loop, [done for _, done in waiting]))
+        position = max(position for position, _ in waiting)
+        futures = [done for _, done in waiting]
+        if _is_idle(loop) and self.journal.sync_seconds < QUICK_SECONDS:
+            self._sync_now(position, futures)
+        else:
+            synced = self.journal.durable(position)
+            synced.add_done_callback(partial(_tell, loop, futures))
+
+    def _sync_now(self, position: int, waiting: list[asyncio.Future[None]]) -> None:
+        """On the loop itself, which has nothing else to do: a thread would be woken for it, and wake the loop again."""
+        try:
+            self.journal.sync(position)
+        except JournalWriteError as error:
+            _let_go_on(waiting, error)
+        else:
+            _let_go_on(waiting, None)
+
+
+def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether nothing else is to be done on the loop now. Only its own line says so, which other loops may not have."""
+    return not getattr(loop, "_ready", True)
 
 
 class ListSink:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flyte_nb.engine.aborting import abort_action, abort_run
 from flyte_nb.engine.identity import ROOT
-from flyte_nb.store.requests import ABORT, Request, Requests
+from flyte_nb.errors import ConditionNotFoundError
+from flyte_nb.store.requests import ABORT, SIGNAL, Request, Requests
 
 if TYPE_CHECKING:
     from flyte_nb.engine.session import Session
@@ -28,6 +30,15 @@ class RequestDesk:
             if request.kind == ABORT:
                 name = f"flyte-abort-{request.run}"
                 threading.Thread(target=self._abort, args=(request,), name=name, daemon=True).start()
+            elif request.kind == SIGNAL:
+                self._signal(request)
+
+    def _signal(self, request: Request) -> None:
+        run = self._session.runs.get(request.run)
+        condition = run.conditions.get(request.action) if run is not None else None
+        if condition is not None and request.value is not None:
+            with suppress(ValueError, ConditionNotFoundError):  # of another type, or answered meanwhile: it stays so
+                condition.signal(request.value)
 
     def _abort(self, request: Request) -> None:
         run = self._session.runs.get(request.run)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flyte_nb.engine.action import TERMINAL, Action, Attempt
+from flyte_nb.engine.notifying import notify_of_end
 from flyte_nb.engine.secrets.masking import Masker
 from flyte_nb.executors.capture import Output
 from flyte_nb.store.events import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flyte_nb.authoring.trace import TraceFunction
+    from flyte_nb.engine.conditions import OpenCondition
     from flyte_nb.engine.history import History
     from flyte_nb.engine.options import RunOptions
     from flyte_nb.engine.places import Places
@@ -80,6 +82,8 @@ class RunState:
         self.outputs: dict[Attempt, Output] = {}
         self.changed: set[Action] = set()
         self.counts: dict[str, int] = {}
+        self.conditions: dict[str, OpenCondition] = {}
+        """Those that wait for their answer, by action."""
         self.places: Places | None = None
         self.history: History | None = None
         """What it may reuse of an earlier run."""
@@ -157,6 +161,15 @@ class RunState:
         self.set_phase(action, "running")
         if announce:
             self.sink.record(AttemptStarted(self.name, action.name, action.attempt, started_ns, where))
+
+    def pause(self, action: Action) -> None:
+        """The action waits for somebody's answer from now on; when this returns, other processes can know."""
+        action.started_ns = time.time_ns()
+        action.where = action.parent_action.where if action.parent_action is not None else ""
+        self.set_phase(action, "paused")
+        paused = AttemptStarted(self.name, action.name, action.attempt, action.started_ns, action.where, "paused")
+        self.sink.record(paused)
+        self.sink.flush()
 
     def fail_attempt(self, action: Action, phase: str, error: ErrorRecord) -> None:
         """An attempt is over, another follows."""
@@ -295,4 +308,5 @@ class RunState:
             self.ended_ns = now
             self.sink.record(RunEnded(self.name, now, phase, error))
             self.sink.flush()
-            return True
+        notify_of_end(self)
+        return True

@@ -6,18 +6,24 @@ keeps its own traceback, cut at the head where the engine called the user's func
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import traceback
+from collections.abc import Sequence
+from concurrent import futures
 from types import TracebackType
 
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.executors.user_code import cell_number, is_engine_file, is_users_file, name_cells
 from flyte_nb.store.events import ErrorRecord
 
-__all__ = ["describe_error", "place_of", "trim"]
+__all__ = ["describe_error", "entries_of", "place_of", "stacked", "trim", "without_machinery"]
 
 TRACEBACK_LIMIT_CHARACTERS = 20_000
 MESSAGE_LIMIT_CHARACTERS = 4_000
+MACHINERY = (contextlib.__file__, threading.__file__, os.path.dirname(futures.__file__) + os.sep)
+"""What the engine calls of the standard library, besides asyncio."""
 
 
 def trim(error: BaseException) -> BaseException:
@@ -28,6 +34,43 @@ def trim(error: BaseException) -> BaseException:
     if tb is not None:
         error.__traceback__ = tb
     return error
+
+
+def entries_of(tb: TracebackType | None) -> list[TracebackType]:
+    """The lines of a traceback, outermost first."""
+    entries = []
+    while tb is not None:
+        entries.append(tb)
+        tb = tb.tb_next
+    return entries
+
+
+def stacked(entries: Sequence[TracebackType]) -> TracebackType | None:
+    """A traceback of such lines; None of none."""
+    tb: TracebackType | None = None
+    for entry in reversed(entries):
+        tb = TracebackType(tb, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return tb
+
+
+def without_machinery(tb: TracebackType | None, more: tuple[str, ...] = ()) -> TracebackType | None:
+    """The traceback without frames of the package and of what it calls; one that never passed it stays as it is.
+
+    Args:
+        tb: the traceback.
+        more: beginnings of further file names that say nothing to the user.
+
+    Returns:
+        None when nothing is left.
+    """
+    entries = entries_of(tb)
+    if not any(is_engine_file(entry.tb_frame.f_code.co_filename) for entry in entries):
+        return tb
+    return stacked([entry for entry in entries if not is_machinery(entry.tb_frame.f_code.co_filename, more)])
+
+
+def is_machinery(filename: str, more: tuple[str, ...] = ()) -> bool:
+    return is_engine_file(filename) or filename.startswith((*MACHINERY, *more))
 
 
 def place_of(filename: str, line: int) -> str:

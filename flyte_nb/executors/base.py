@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from flyte_nb.authoring.condition import Question
 from flyte_nb.authoring.context import Scope
 from flyte_nb.executors.frames import Code, Facts, TaskReference
 from flyte_nb.executors.placement import IN_KERNEL, Placement
@@ -39,6 +40,11 @@ class Host(Protocol):
     ) -> bytes:
         """A child action, its inputs encoded; returns the encoded outputs."""
 
+    async def wait_for_condition(
+        self, question: Question, group: str | None, custom_context: Mapping[str, str]
+    ) -> bytes:
+        """The answer to a question, encoded."""
+
     def begin_trace(
         self,
         step: int,
@@ -63,6 +69,9 @@ class Host(Protocol):
 
     async def end_trace(self, step: int, payload: bytes | None, error: BaseException | None) -> None:
         """The step is over; returns once that would survive a power cut."""
+
+    async def deployed(self, key: str) -> Code:
+        """A deployed task, `deployed:NAME@VERSION`, as code that calls it needs it: without its function."""
 
     def fetch(self, key: str) -> Code:
         """The code of a task that another task refers to, for a call of its plain function."""

@@ -17,10 +17,13 @@ from datetime import datetime
 
 import msgspec
 
+from flyte_nb.authoring.condition import Question
 from flyte_nb.executors.log_settings import LogSettings
 
 __all__ = [
+    "DEPLOYED",
     "Answer",
+    "Asked",
     "Cancel",
     "Code",
     "Displayed",
@@ -51,6 +54,8 @@ __all__ = [
     "read_to_worker",
 ]
 
+DEPLOYED = "deployed:"
+"""Begins what a worker fetches when its code calls a deployed task: `deployed:NAME@VERSION`, `@` for the latest."""
 LENGTH = struct.Struct("<I")
 LIMIT_BYTES = (1 << 32) - 1
 READ_BYTES = 1 << 18
@@ -109,6 +114,10 @@ class Facts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     cell: str = ""
     replays: bool = False
     """Steps of traced functions may be on record: the worker asks before it takes one."""
+    checkpoint: str = ""
+    """What was saved last before this attempt; empty when nothing was."""
+    version: str = ""
+    """Of the deployed task whose code runs; empty, as in Flyte, for code that was not deployed."""
 
 
 class WorkerSettings(msgspec.Struct, array_like=True, frozen=True):
@@ -130,6 +139,8 @@ class WorkerSettings(msgspec.Struct, array_like=True, frozen=True):
     """How the kernel logs."""
     preload: list[str] = []
     """Modules that the kernel has imported and that are worth having before the fork."""
+    is_flyte: bool = False
+    """`import flyte` gives flyte_nb, as in the kernel."""
 
 
 # ---------------------------------------------------------------- kernel -> worker
@@ -161,7 +172,7 @@ class Cancel(msgspec.Struct, array_like=True, tag="cancel", frozen=True):
 
 
 class Answer(msgspec.Struct, array_like=True, tag="answer", frozen=True, gc=False):
-    """To a `Submit`, a `TraceBegan` that asks, a `TraceEnded` or a `Fetch`."""
+    """To a `Submit`, an `Asked`, a `TraceBegan` that asks, a `TraceEnded` or a `Fetch`."""
 
     request: int
     payload: bytes | None = None
@@ -199,6 +210,16 @@ class Submit(msgspec.Struct, array_like=True, tag="submit", frozen=True, gc=Fals
     group: str | None
     custom_context: dict[str, str]
     stored: list[str] = []
+
+
+class Asked(msgspec.Struct, array_like=True, tag="ask", frozen=True):
+    """The code waits for the answer to a question."""
+
+    request: int
+    call: int
+    question: Question
+    group: str | None
+    custom_context: dict[str, str]
 
 
 class Withdraw(msgspec.Struct, array_like=True, tag="withdraw", frozen=True):
@@ -253,7 +274,7 @@ class Reported(msgspec.Struct, array_like=True, tag="report", frozen=True):
 
 
 ToWorker = Ship | Enter | Execute | Cancel | Answer | Retire
-FromWorker = Ready | Done | Submit | Withdraw | TraceBegan | TraceEnded | Fetch | Printed | Displayed | Reported
+FromWorker = Ready | Done | Submit | Asked | Withdraw | TraceBegan | TraceEnded | Fetch | Printed | Displayed | Reported
 
 encode = msgspec.msgpack.Encoder().encode
 read_to_worker = msgspec.msgpack.Decoder(ToWorker).decode

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
+from flyte_nb.as_flyte import is_installed
 from flyte_nb.executors.base import Call, Outcome
 from flyte_nb.executors.frames import WorkerSettings
 from flyte_nb.executors.images.virtualenv import BuiltEnvironment, Virtualenvs
@@ -279,6 +280,7 @@ class ProcessExecutor:
             data_limit_bytes=data_limit_bytes(limit) if limit is not None else 0,
             logs=present_log_settings(),
             preload=[self._blobs[0].partition(":")[0], *(name for name in PRELOAD if name in sys.modules)],
+            is_flyte=is_installed(),
         )
 
 

@@ -8,27 +8,30 @@ from flyte_nb.executors.frames import Facts
 from flyte_nb.models import ActionID, CheckpointPaths, RawDataPath, TaskContext
 from flyte_nb.report import Report
 
-__all__ = ["make_task_context"]
+__all__ = ["checkpoint_folder", "make_task_context"]
 
-VERSION = ""
-"""What Flyte shows as the version of code that was not deployed."""
+
+def checkpoint_folder(raw_data_path: str, run: str, action: str) -> str:
+    """Where the attempts of an action save their checkpoints, each under its number. Runs may share a folder."""
+    return os.path.join(raw_data_path, "checkpoints", run, action)
 
 
 def make_task_context(facts: Facts, report: Report) -> TaskContext:
     """The context of an attempt, outside any group."""
     os.makedirs(facts.raw_data_path, exist_ok=True)
-    checkpoints = os.path.join(facts.raw_data_path, "checkpoints", facts.run, facts.action)  # runs may share a folder
+    checkpoints = checkpoint_folder(facts.raw_data_path, facts.run, facts.action)
     identity = ActionID(name=facts.action, run_name=facts.run)
     return TaskContext(
         action=identity,
         task_action=identity,
-        version=VERSION,
+        version=facts.version,
         raw_data_path=RawDataPath(path=facts.raw_data_path),
         output_path=os.path.join(facts.run_base_dir, facts.action),
         run_base_dir=facts.run_base_dir,
         report=report,
         checkpoint_paths=CheckpointPaths(
-            os.path.join(checkpoints, str(facts.attempt - 1)), os.path.join(checkpoints, str(facts.attempt))
+            facts.checkpoint or os.path.join(checkpoints, str(facts.attempt - 1)),
+            os.path.join(checkpoints, str(facts.attempt)),
         ),
         mode="local",
         interactive_mode=False,

@@ -21,7 +21,9 @@ from itertools import count
 from flyte_nb.executors.base import Call, Host, Outcome
 from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import (
+    DEPLOYED,
     Answer,
+    Asked,
     Cancel,
     Displayed,
     Done,
@@ -275,6 +277,8 @@ class Worker(asyncio.BufferedProtocol):
             running.host.stored(stored)
         if isinstance(message, Submit):
             self._start(running, message.request, self._submit(running, message))
+        elif isinstance(message, Asked):
+            self._start(running, message.request, self._ask(running, message))
         elif isinstance(message, Printed):
             if running.printed is None:
                 running.printed = deque(maxlen=PRINTED_KEPT)
@@ -312,6 +316,10 @@ class Worker(asyncio.BufferedProtocol):
         payload = await running.host.submit(message.task, message.payload, message.group, message.custom_context)
         return Answer(message.request, payload)
 
+    async def _ask(self, running: RunningCall, message: Asked) -> Answer:
+        asked = (message.question, message.group, message.custom_context)
+        return Answer(message.request, await running.host.wait_for_condition(*asked))
+
     def _begin_trace(self, running: RunningCall, message: TraceBegan) -> None:
         asks = message.request != 0
         recorded = running.host.begin_trace(
@@ -326,7 +334,9 @@ class Worker(asyncio.BufferedProtocol):
         return Answer(message.request)
 
     async def _fetch(self, running: RunningCall, message: Fetch) -> Answer:
-        return Answer(message.request, code=running.host.fetch(message.key))
+        host, key = running.host, message.key
+        code = await host.deployed(key) if key.startswith(DEPLOYED) else host.fetch(key)
+        return Answer(message.request, code=code)
 
     def _native_text(self, stream: str, text: str) -> None:
         """Output that did not come through Python's streams: of C code, or of a subprocess.

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerChanged, TriggerDeployed
 from flyte_nb.store.events import (
     ActionEnded,
     ActionStarted,
@@ -100,6 +101,9 @@ class Batch:
         self.logs: list[Row] = []
         self.reports: dict[tuple[str, str], Row] = {}
         """The last of each action."""
+        self.deployed_tasks: list[Row] = []
+        self.triggers: list[Row] = []
+        self.trigger_changes: list[Row] = []
         self._takers: dict[type, Callable[[Any, str], None]] = {
             RunStarted: self._start_run,
             TaskDeclared: self._declare_task,
@@ -111,6 +115,9 @@ class Batch:
             ReportWritten: self._write_report,
             RunEnded: self._end_run,
             RunLabelled: self._label_run,
+            TaskDeployed: self._deploy_task,
+            TriggerDeployed: self._deploy_trigger,
+            TriggerChanged: self._change_trigger,
         }
 
     def add(self, event: Event, journal: str) -> None:
@@ -154,7 +161,7 @@ class Batch:
 
     def _start_attempt(self, event: AttemptStarted, journal: str) -> None:
         patch = self._patch(event.run, event.action)
-        patch.attempt, patch.phase, patch.started_ns = event.attempt, "running", event.at_ns
+        patch.attempt, patch.phase, patch.started_ns = event.attempt, event.phase, event.at_ns
         patch.isolation = event.where
 
     def _end_attempt(self, event: AttemptEnded, journal: str) -> None:
@@ -187,6 +194,23 @@ class Batch:
 
     def _label_run(self, event: RunLabelled, journal: str) -> None:
         self.labels.extend((event.run, event.at_ns, key, value) for key, value in event.labels.items())
+
+    def _deploy_task(self, event: TaskDeployed, journal: str) -> None:
+        named = (event.task, event.version, event.at_ns, event.environment, event.code)
+        digests = (event.own_digest, event.deep_digest, named_types(event.inputs), named_types(event.outputs))
+        values = (json_text(event.defaults), event.default_values, event.types)
+        described = (event.short_description, event.long_description, json_text(event.input_descriptions))
+        asked = (event.image, json_text(event.resources), json_text(event.settings), event.depends_on)
+        origin = (event.source, event.place, event.notebook, event.short_name, event.wire)
+        self.deployed_tasks.append((*named, *digests, *values, *described, *asked, *origin))
+
+    def _deploy_trigger(self, event: TriggerDeployed, journal: str) -> None:
+        named = (event.task, event.name, event.version, event.at_ns, event.is_active, json_text(event.automation))
+        given = (event.description, event.inputs, event.time_inputs, json_text(event.settings), event.wire)
+        self.triggers.append((*named, *given))
+
+    def _change_trigger(self, event: TriggerChanged, journal: str) -> None:
+        self.trigger_changes.append(msgspec.structs.astuple(event))
 
     def _run_patch(self, run: str) -> RunPatch:
         patch = self.runs.get(run)

@@ -42,9 +42,11 @@ INSTANCE_SECONDS = 5.0
 POLL_SECONDS = 0.003
 TURN_SECONDS = 0.1
 """How long a process that let go for another lets it go first."""
-FOLD_SECONDS = 0.01
-"""How long a process reads journals at a turn while others wait; to write down what it read takes longer still. Of its
-own time: on a busy machine turns last longer, and each of them gets as far."""
+FOLD_CPU_SECONDS = 0.01
+"""How long a process reads journals at a turn while others wait, in processor time; to write down what it read takes
+longer still."""
+FOLD_SECONDS = 0.03
+"""The same on the clock: where processors are rare each turn gets less far, and others do not wait much longer."""
 WAIT_SECONDS = 60.0
 FORK_WAIT_SECONDS = 1.0
 """How long a fork waits for queries of other threads."""
@@ -64,6 +66,8 @@ class Database:
         self._instance: Instance | None = None
         self._connection: DuckDBPyConnection | None = None
         """While the file is open."""
+        self._spent: set[Path] = set()
+        """Files of journals that can go once it is closed."""
         self._lingerer: threading.Thread | None = None
         self._users = 0
         self._used_at = 0.0
@@ -147,13 +151,15 @@ class Database:
         goal: Goal | None = None
         while True:
             connection = self._connection or self._open()
-            goal = fold(connection, self.home, partial(self._is_turn_over, time.thread_time() + FOLD_SECONDS), goal)
+            ends = (time.thread_time() + FOLD_CPU_SECONDS, time.monotonic() + FOLD_SECONDS)
+            goal = fold(connection, self.home, self._spent, partial(self._is_turn_over, *ends), goal)
             if goal is None:
                 return connection
             self._close_if(True)
 
-    def _is_turn_over(self, ends_at: float) -> bool:
-        return time.thread_time() > ends_at and not self._users and self._is_wanted()
+    def _is_turn_over(self, cpu_end: float, end: float) -> bool:
+        is_due = time.thread_time() > cpu_end or time.monotonic() > end
+        return is_due and not self._users and self._is_wanted()
 
     def _open(self) -> DuckDBPyConnection:
         if self._forked_in_use:
@@ -221,6 +227,17 @@ class Database:
         self._connection = None
         if self._instance is not None:
             self._instance.detach()
+        if self._spent:
+            self._delete_spent()
+
+    def _delete_spent(self) -> None:
+        """Deletes journals, now that the file itself holds all of them; if it does not, they are folded once more."""
+        database = self.home.database
+        is_complete = database.exists() and not database.with_name(f"{database.name}.wal").exists()
+        with contextlib.suppress(OSError):  # what cannot be deleted costs nothing but space
+            for file in sorted(self._spent if is_complete else (), reverse=True):
+                file.unlink(missing_ok=True)  # a lock before its journal: alone it would stay for good
+        self._spent.clear()
 
     def _close_all(self) -> None:
         """Closes the file and ends DuckDB, unless somebody asks."""

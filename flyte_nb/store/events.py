@@ -5,7 +5,7 @@
 An action costs two events: `ActionStarted` when it is queued and `ActionEnded` when it is over; a retried attempt adds
 an `AttemptEnded`, and an attempt that had to wait for its place an `AttemptStarted`. Events are msgpack arrays that
 start with a tag; fields are only ever added at the end, with a default, so that a later release reads the journals of
-an earlier one.
+an earlier one. Deployments stand in journals as well: `flyte_nb.store.deployment_events`.
 
 Times are nanoseconds since the epoch, UTC (`*_ns`). Phases are Flyte's, lower case. `payload` fields are the msgpack
 list of a call's values in the order of the task's interface, as `flyte_nb.types` encodes them; large values stand in
@@ -17,6 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerChanged, TriggerDeployed
 
 __all__ = [
     "ActionEnded",
@@ -124,6 +126,8 @@ class AttemptStarted(msgspec.Struct, array_like=True, tag="try", frozen=True):
     at_ns: int
     where: str = ""
     """Isolation and worker, e.g. `kernel`."""
+    phase: str = "running"
+    """`paused` of a condition, which waits for its answer."""
 
 
 class AttemptEnded(msgspec.Struct, array_like=True, tag="tried", frozen=True):
@@ -202,6 +206,9 @@ Event = (
     | ReportWritten
     | RunEnded
     | RunLabelled
+    | TaskDeployed
+    | TriggerDeployed
+    | TriggerChanged
 )
 
 encode_event = msgspec.msgpack.Encoder().encode

@@ -3,15 +3,16 @@
     journals -> Batch -> tables, and how far each segment was read, all committed together
 
 So a fold that dies anywhere loses nothing and repeats nothing. It also finds out about the dead: the unfinished
-runs of a process that has ended are aborted, and its journal is deleted once the database holds it safely.
+runs of a process that has ended are aborted, and its journal is deleted once the database holds it safely: when the
+database is closed, so that nobody who asks has to wait for it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,21 +48,27 @@ def never() -> bool:
 
 
 def fold(
-    connection: DuckDBPyConnection, home: Home, is_turn_over: Callable[[], bool] = never, goal: Goal | None = None
+    connection: DuckDBPyConnection,
+    home: Home,
+    spent: set[Path],
+    is_turn_over: Callable[[], bool] = never,
+    goal: Goal | None = None,
 ) -> Goal | None:
     """Brings the database up to date with every journal.
 
     Args:
         connection: an open database that is ours alone.
         home: where the journals are.
+        spent: files of journals that the database holds all of, and that will not grow: they are left out. This fold
+            adds its own; they can be deleted once the database is closed.
         is_turn_over: whether to stop for now, because others wait for the database; asked every hundred events.
         goal: what a fold that was stopped returned; what journals gained since then is left to the next.
 
     Returns:
         None, or how far it has to go yet, when it was stopped.
     """
-    abandoned = {segment.journal for segment in list_segments(home.journals) if is_abandoned(segment)}
-    segments = list_segments(home.journals)  # again: a journal that was abandoned before has its final length here
+    abandoned = {segment.journal for segment in list_segments(home.journals, spent) if is_abandoned(segment)}
+    segments = list_segments(home.journals, spent)  # again: an abandoned journal has its final length here
     folded = folded_bytes(connection, segments)
     due = {
         segment.name: segment.size_bytes if goal is None or segment.journal in abandoned else goal.get(segment.name, 0)
@@ -93,7 +100,7 @@ def fold(
         warnings.warn(message, StoreWarning, stacklevel=2)
     if is_stopped:
         return due
-    delete_folded(connection, segments, folded | read, abandoned)
+    spent.update(files_spent(segments, folded | read, abandoned))
     return None
 
 
@@ -142,6 +149,9 @@ def write_batch(connection: DuckDBPyConnection, batch: Batch) -> None:
     append_rows(connection, "attempts", batch.attempts)
     append_values(connection, batch.action_values)
     append_rows(connection, "logs", batch.logs)
+    append_rows(connection, "deployed_tasks", batch.deployed_tasks)
+    append_rows(connection, "triggers", batch.triggers)
+    append_rows(connection, "trigger_changes", batch.trigger_changes)
     if batch.reports:
         keys = [f"{run}/{action}" for run, action in batch.reports]
         connection.execute("DELETE FROM store.reports WHERE list_contains($1, run || '/' || action)", [keys])
@@ -204,23 +214,15 @@ def abort_runs(connection: DuckDBPyConnection, last: Segment) -> None:
     )
 
 
-def delete_folded(
-    connection: DuckDBPyConnection, segments: Sequence[Segment], folded: dict[str, int], abandoned: set[str]
-) -> None:
-    """Deletes the segments that will never grow again, once the database file itself holds what was in them."""
-    complete = [segment for segment in segments if segment.journal in abandoned]
+def files_spent(segments: Sequence[Segment], folded: dict[str, int], abandoned: Collection[str]) -> Iterator[Path]:
+    """What will never grow again, once all of it is folded: journals whose process ended, and full segments."""
+    for segment in segments:
+        if segment.journal in abandoned:
+            yield segment.path
+            yield lock_path(segment.path.parent, segment.journal)
     for segment, following in pairwise(segments):
-        full = segment.journal == following.journal and folded[segment.name] == segment.size_bytes
-        if full and segment.journal not in abandoned:
-            complete.append(segment)
-    if not complete:
-        return
-    connection.execute("CHECKPOINT")
-    with contextlib.suppress(OSError):  # a file that cannot be deleted costs nothing but space
-        for segment in complete:
-            segment.path.unlink(missing_ok=True)
-        for journal in abandoned:
-            lock_path(complete[0].path.parent, journal).unlink(missing_ok=True)
+        if segment.journal == following.journal and folded[segment.name] == segment.size_bytes:
+            yield segment.path
 
 
 def folded_bytes(connection: DuckDBPyConnection, segments: Sequence[Segment]) -> dict[str, int]:

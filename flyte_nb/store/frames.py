@@ -59,11 +59,11 @@ def frames_in(data: bytes, on_damage: OnDamage | None = None) -> Iterator[tuple[
 
     Damage that is followed by a whole frame is skipped and reported.
     """
-    start = 0
+    view, start = memoryview(data), 0
     while True:
-        end = frame_end(data, start)
+        end = frame_end(view, start)
         if end is not None:
-            yield decode_body(memoryview(data)[start + HEADER.size : end]), end
+            yield decode_body(view[start + HEADER.size : end]), end
             start = end
             continue
         following = next_frame(data, start + 1)
@@ -74,22 +74,23 @@ def frames_in(data: bytes, on_damage: OnDamage | None = None) -> Iterator[tuple[
         start = following
 
 
-def frame_end(data: bytes, start: int) -> int | None:
+def frame_end(data: memoryview, start: int) -> int | None:
     """Where the frame that starts there ends; None when there is no whole one."""
     body = start + HEADER.size
     if body > len(data):
         return None
     mark, size, checksum = HEADER.unpack_from(data, start)
     end: int = body + size
-    if mark != MARK or end > len(data) or crc32(memoryview(data)[body:end], size) != checksum:
+    if mark != MARK or end > len(data) or crc32(data[body:end], size) != checksum:
         return None
     return end
 
 
 def next_frame(data: bytes, start: int) -> int | None:
     """Where the next whole frame starts; None when there is none."""
+    view = memoryview(data)
     while (start := data.find(MARK, start)) >= 0:
-        if frame_end(data, start) is not None:
+        if frame_end(view, start) is not None:
             return start
         start += 1
     return None

@@ -34,6 +34,10 @@ PAYLOADS = (
 )
 """Where runs name values in bytes."""
 CODE = "SELECT run, code FROM store.runs WHERE code != ''"
+DEPLOYED_PAYLOADS = "SELECT default_values FROM store.deployed_tasks UNION SELECT inputs FROM store.triggers"
+"""Where deployments name values in bytes."""
+DEPLOYED_CODE = """SELECT DISTINCT unnest([code, wire]) AS digest FROM store.deployed_tasks
+    UNION SELECT wire FROM store.triggers"""
 KEY = re.compile(r"[0-9a-f]{32}")
 """The name of a cached result's file."""
 ROWS_AT_ONCE = 1_000
@@ -128,12 +132,17 @@ def read_holdings(connection: DuckDBPyConnection, home: Home, keep_label: str) -
     ).fetchall()
     held = {row[0]: Held(*row) for row in runs}
     strays = Held("", 0, None, False, "", 0)
-    """Holds what is named by actions whose run's own record was lost."""
+    """Holds what is named by actions whose run's own record was lost, and by deployments."""
     for query in PAYLOADS:
         for run, payload in rows_of(connection, query):
             reader.read(payload, held.get(run, strays).names)
     for run, code in connection.execute(CODE).fetchall():
         reader.read_value(code, held[run].names)
+    for (payload,) in connection.execute(DEPLOYED_PAYLOADS).fetchall():
+        reader.read(payload, strays.names)
+    for (digest,) in connection.execute(DEPLOYED_CODE).fetchall():
+        if digest:
+            reader.read_value(digest, strays.names)
     return Holdings([*held.values(), strays], list(cached_in(home, reader)))
 
 

@@ -31,7 +31,7 @@ from flyte_nb.store.mounts import is_on_network
 
 __all__ = ["STORE_VERSION", "Home"]
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 """The layout and schema that this release reads and writes; `flyte_nb.store.migrations` brings older ones here."""
 
 FOLDER = ".flyte_nb"

@@ -70,9 +70,13 @@ class Journal:
         # Taken itself, never through the condition, whose own code an exception could leave with the lock held.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
+        self._turn = threading.Lock()
+        """Held by a thread that syncs what it waits for itself."""
         self._waiters: list[Future[None]] = []
         self._synced = 0
         """How many payloads are on the disk."""
+        self.sync_seconds = 0.0
+        """How long it took to bring the last there."""
         self._asleep = True
         """The syncing thread waits to be told that something was appended."""
         self._ended: str | None = None
@@ -163,10 +167,30 @@ class Journal:
     def wait_durable(self, position: int) -> None:
         """Blocks until everything up to the position survives a power cut.
 
+        The first who waits syncs; those who come meanwhile share the next fsync.
+
         Raises:
             JournalWriteError: it could not be written.
         """
-        self.durable(position).result()
+        if not self._turn.acquire(blocking=False):
+            self.durable(position).result()
+            return
+        try:
+            self.sync(position)
+        finally:
+            self._turn.release()
+
+    def sync(self, position: int) -> None:
+        """Brings everything up to the position to the disk, on this thread: sooner than another can be woken for it.
+
+        Raises:
+            JournalWriteError: it could not be written.
+        """
+        if position <= self._synced:
+            return
+        failure = JournalWriteError(self._ended) if self._ended is not None else self._flush_and_sync()
+        if failure is not None:
+            raise failure
 
     def is_in_place(self) -> bool:
         """Whether readers still find the file that is written: nobody deleted or moved the store."""
@@ -266,6 +290,7 @@ class Journal:
             self._asleep = True
             while not self._has_work():
                 self._changed.wait()
+                self._asleep = True  # what woke it may be on the disk by now, by somebody else's sync
             self._asleep = self._ended is not None
 
     def _has_work(self) -> bool:
@@ -273,7 +298,8 @@ class Journal:
         return bool(self._payloads or self._waiters or self._synced != self._taken or self._ended is not None)
 
     def _flush_and_sync(self) -> JournalWriteError | None:
-        """One round of the syncing thread; returns why it failed."""
+        """Brings everything appended so far to the disk; returns why that failed."""
+        began = time.monotonic()
         try:
             with self._write_lock:
                 written = self._flush()
@@ -286,7 +312,9 @@ class Journal:
             return error
         except OSError as error:
             return JournalWriteError(f"{self._path()} cannot be synced: {error.strerror}. {FULL_CURE}")
-        self._synced = written
+        with self._lock:
+            self._synced = max(self._synced, written)
+        self.sync_seconds = time.monotonic() - began
         return None
 
     def _sync(self, fd: int) -> None:
@@ -315,7 +343,7 @@ class Journal:
         self._ended = f"The journal {self.identifier} belongs to the process that this one was forked from."
         self._asleep = True
         self._payloads, self._chunk = [], b""
-        self._lock, self._write_lock = threading.Lock(), threading.Lock()
+        self._lock, self._write_lock, self._turn = threading.Lock(), threading.Lock(), threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._owner_lock.abandon()
         self._let_go()

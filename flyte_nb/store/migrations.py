@@ -118,3 +118,27 @@ def isolation_and_code(connection: DuckDBPyConnection) -> None:
         ALTER TABLE store.runs ADD COLUMN code VARCHAR DEFAULT '';
         """
     )
+
+
+@migration(3)
+def deployments(connection: DuckDBPyConnection) -> None:
+    """Deployed tasks, their triggers, and what became of those."""
+    connection.execute(
+        """
+        CREATE TABLE store.deployed_tasks (
+            task VARCHAR, version VARCHAR, deployed_ns BIGINT, environment VARCHAR, code VARCHAR, own_digest VARCHAR,
+            deep_digest VARCHAR, inputs STRUCT(name VARCHAR, "type" VARCHAR)[],
+            outputs STRUCT(name VARCHAR, "type" VARCHAR)[], defaults JSON, default_values BLOB, types BLOB,
+            short_description VARCHAR, long_description VARCHAR, input_descriptions JSON, image VARCHAR, resources JSON,
+            settings JSON, depends_on VARCHAR[], source VARCHAR, place VARCHAR, notebook VARCHAR, short_name VARCHAR,
+            wire VARCHAR
+        );
+        CREATE TABLE store.triggers (
+            task VARCHAR, name VARCHAR, version VARCHAR, deployed_ns BIGINT, is_active BOOLEAN, automation JSON,
+            description VARCHAR, inputs BLOB, time_inputs VARCHAR[], settings JSON, wire VARCHAR
+        );
+        CREATE TABLE store.trigger_changes (
+            task VARCHAR, name VARCHAR, at_ns BIGINT, change VARCHAR, due_ns BIGINT, started_run VARCHAR, error VARCHAR
+        );
+        """
+    )

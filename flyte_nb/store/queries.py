@@ -122,6 +122,12 @@ class Store:
         query = f"SELECT {ACTION_COLUMNS} FROM store.actions WHERE run = ? ORDER BY queued_ns, rowid"
         return [action_row(record) for record in self._records(query, [run])]
 
+    def outline(self, run: str) -> list[tuple[str, str, str]]:
+        """(action, parent, task) of all actions of a run, parents before their children; their values stay unread."""
+        return self._rows(
+            "SELECT action, parent, task FROM store.actions WHERE run = ? ORDER BY queued_ns, rowid", [run]
+        )
+
     def outcomes(self, run: str) -> list[OutcomeRow]:
         """What of each action of a run another run may reuse, in no order."""
         query = f"SELECT {OUTCOME_COLUMNS} FROM store.actions WHERE run = ?"

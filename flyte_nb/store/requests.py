@@ -21,9 +21,10 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.journal import lock_path
 from flyte_nb.store.locks import is_locked
 
-__all__ = ["ABORT", "Request", "Requests"]
+__all__ = ["ABORT", "SIGNAL", "Request", "Requests"]
 
 ABORT = "abort"
+SIGNAL = "signal"
 HIDDEN = "."
 """What the name of a request that is being written starts with."""
 
@@ -32,12 +33,14 @@ class Request(msgspec.Struct, frozen=True):
     """What one process asks of another."""
 
     kind: str
-    """What is to be done: `abort`."""
+    """What is to be done: `abort`, or `signal` a condition with `value`."""
     run: str
     action: str
     reason: str
     """Recorded with the answer, and shown."""
     sent_ns: int = msgspec.field(default_factory=time.time_ns)
+    value: bool | int | float | str | None = None
+    """The answer to the condition."""
 
 
 class Requests:

@@ -13,7 +13,16 @@ import msgspec
 
 from flyte_nb.store.events import ErrorRecord
 
-__all__ = ["ActionRow", "AttemptRow", "LogRow", "OutcomeRow", "RunRow", "TaskRow"]
+__all__ = [
+    "ActionRow",
+    "AttemptRow",
+    "DeployedTaskRow",
+    "LogRow",
+    "OutcomeRow",
+    "RunRow",
+    "TaskRow",
+    "TriggerRow",
+]
 
 
 @dataclass(slots=True)
@@ -110,3 +119,60 @@ class TaskRow:
     place: str
     isolation: str
     isolation_reason: str
+
+
+@dataclass(slots=True)
+class DeployedTaskRow:
+    """A version of a deployed task: see `flyte_nb.store.deployment_events.TaskDeployed`."""
+
+    task: str
+    version: str
+    deployed_ns: int
+    environment: str
+    code: str
+    own_digest: str
+    deep_digest: str
+    inputs: list[tuple[str, str]]
+    outputs: list[tuple[str, str]]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    default_values: bytes = b""
+    types: bytes = b""
+    short_description: str = ""
+    long_description: str = ""
+    input_descriptions: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    resources: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    depends_on: list[str] = field(default_factory=list)
+    source: str = ""
+    place: str = ""
+    notebook: str = ""
+    short_name: str = ""
+    wire: str = ""
+
+
+@dataclass(slots=True)
+class TriggerRow:
+    """A trigger as it stands: see `flyte_nb.store.deployment_events.TriggerDeployed`."""
+
+    task: str
+    name: str
+    version: str
+    deployed_ns: int
+    is_active: bool
+    automation: dict[str, Any]
+    description: str = ""
+    inputs: bytes = b""
+    time_inputs: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    wire: str = ""
+    changed_ns: int = 0
+    """When it was deployed, paused or resumed last."""
+    fired_ns: int | None = None
+    """When it fired last."""
+    fired_due_ns: int | None = None
+    """When that was due."""
+    fired_run: str = ""
+    """The run that it started then; empty when none could be."""
+    fired_error: str = ""
+    """Why none could be."""

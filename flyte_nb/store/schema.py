@@ -55,6 +55,15 @@ VIEW_QUERIES = {
         SELECT run, task, short_name, spec, own_digest, deep_digest, place, source, inputs, outputs, settings,
             isolation, isolation_reason
         FROM store.tasks""",
+    "deployed_tasks": f"""
+        SELECT task, version, {at("deployed_ns", "deployed_at")}, environment, short_name, inputs, outputs, defaults,
+            short_description, long_description, input_descriptions, image, resources, settings, depends_on, place,
+            source, notebook, own_digest, deep_digest
+        FROM store.known_deployed_tasks""",
+    "triggers": f"""
+        SELECT task, name, version, {at("deployed_ns", "deployed_at")}, is_active, automation, description, settings,
+            {at("changed_ns", "changed_at")}, {at("fired_ns", "fired_at")}, fired_run, fired_error
+        FROM store.known_triggers""",
     "reports": f"""
         SELECT run, action, attempt, {at("at_ns", "written_at")}, html FROM store.reports""",
 }
@@ -66,6 +75,26 @@ HELPERS = {
         SELECT run, map_from_entries(list({'k': key, 'v': value} ORDER BY key)) AS labels
         FROM (SELECT run, key, last(value ORDER BY at_ns) AS value FROM store.labels GROUP BY run, key)
         WHERE value IS NOT NULL GROUP BY run""",
+    "known_deployed_tasks": """
+        SELECT * FROM store.deployed_tasks
+        QUALIFY row_number() OVER (PARTITION BY task, version ORDER BY deployed_ns, rowid) = 1""",
+    "known_triggers": """
+        WITH latest AS (
+            SELECT * EXCLUDE (is_active), is_active AS was_active FROM store.triggers
+            QUALIFY row_number() OVER (PARTITION BY task, name ORDER BY deployed_ns DESC, rowid DESC) = 1
+        ), turns AS (
+            SELECT task, name, last(change ORDER BY at_ns) AS turn, max(at_ns) AS turned_ns
+            FROM store.trigger_changes JOIN latest USING (task, name)
+            WHERE change <> 'fired' AND at_ns >= deployed_ns GROUP BY ALL
+        ), firings AS (
+            SELECT task, name, last(f ORDER BY at_ns) AS f FROM store.trigger_changes f
+            JOIN latest l USING (task, name) WHERE change = 'fired' GROUP BY ALL
+        )
+        SELECT latest.* EXCLUDE (was_active), coalesce(turn = 'activated', was_active) AS is_active,
+            coalesce(turned_ns, deployed_ns) AS changed_ns, f.at_ns AS fired_ns, f.due_ns AS fired_due_ns,
+            coalesce(f.started_run, '') AS fired_run, coalesce(f.error, '') AS fired_error
+        FROM latest LEFT JOIN turns USING (task, name) LEFT JOIN firings USING (task, name)
+        WHERE coalesce(turn <> 'deleted', true)""",
     "declared_values": """
         SELECT run, action, task, direction, v.position, value, preview, digest, size_bytes,
             (CASE direction WHEN 'input' THEN coalesce(trace_inputs, inputs) ELSE outputs END)[v.position + 1]

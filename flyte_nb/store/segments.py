@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +42,20 @@ class Segment:
         return self.path.name
 
 
-def list_segments(folder: Path) -> list[Segment]:
-    """Every segment in the folder, in the order in which they were begun."""
+def list_segments(folder: Path, but: Collection[Path] = ()) -> list[Segment]:
+    """Every segment in the folder, in the order in which they were begun.
+
+    Args:
+        folder: where journals are.
+        but: segments that are left out.
+    """
     segments: list[Segment] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if name := SEGMENT_NAME.fullmatch(entry.name):
                 stat = entry.stat()
                 segments.append(Segment(name[1], int(name[2]), Path(entry.path), stat.st_size, stat.st_mtime_ns))
-    return sorted(segments)
+    return sorted(segment for segment in segments if segment.path not in but)
 
 
 def is_abandoned(segment: Segment) -> bool:

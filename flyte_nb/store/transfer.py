@@ -17,6 +17,7 @@ import msgspec
 
 from flyte_nb.store.archive import Archive, Manifest, damaged, write_archive
 from flyte_nb.store.database import Database
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerChanged, TriggerDeployed
 from flyte_nb.store.disk import create_file
 from flyte_nb.store.errors import StoreError, StoreWarning
 from flyte_nb.store.events import ActionEnded, ActionStarted, Event, RunEnded, RunStarted, decode_event, encode_event
@@ -33,6 +34,8 @@ from flyte_nb.store.values import ValueStore
 
 __all__ = ["STAGED", "export_run", "import_run"]
 
+DEPLOYMENTS = (TaskDeployed, TriggerDeployed, TriggerChanged)
+"""What may stand in a journal, and never in the archive of a run."""
 STAGED = ".import-"
 """What the name of a folder starts with in which an archive is unpacked; one that was left behind is waste."""
 
@@ -99,6 +102,9 @@ def import_run(home: Home, path: Path) -> str:
         try:
             place_values(home, values, manifest.values)
             if manifest.files:
+                checkpoints = folder / "checkpoints" / manifest.run  # a folder that runs share has one of each
+                if checkpoints.is_dir():
+                    checkpoints.rename(checkpoints.with_name(name))
                 folder.rename(home.data / name)
             move = (manifest.folder, str(home.data / name)) if manifest.files else None
             place_journal(home, [relocated(event, manifest.run, name, move) for event in events])
@@ -144,7 +150,7 @@ def read_events(archive: Archive, path: Path) -> list[Event]:
     except msgspec.MsgspecError as error:
         raise damaged(path, f"an event cannot be read: {error}") from error
     is_whole = bool(events) and isinstance(events[0], RunStarted) and any(isinstance(one, RunEnded) for one in events)
-    if not is_whole or any(event.run != archive.manifest.run for event in events):
+    if not is_whole or any(isinstance(event, DEPLOYMENTS) or event.run != archive.manifest.run for event in events):
         raise damaged(path, "its events are not those of one run")
     return events
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flyte_nb.authoring.condition import Answer, Question
 from flyte_nb.authoring.context import Scope, current_scope
 from flyte_nb.models import ActionID, CheckpointPaths, GroupData, RawDataPath, TaskContext
 
@@ -44,6 +45,8 @@ class FakeController:
     steps: list[tuple[str, str | None, tuple[Any, ...], FakeStep]] = field(default_factory=list)
     recorded: dict[tuple[str, tuple[Any, ...]], Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=dict)
 
     async def submit(self, scope: Scope, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         self.calls.append((task.name, scope.group, args, dict(kwargs)))
@@ -64,6 +67,13 @@ class FakeController:
             step.replayed, step.value = True, self.recorded[function.name, args]
         self.steps.append((function.name, scope.trace, args, step))
         return step
+
+    async def wait_for_condition(self, scope: Scope, question: Question) -> Answer:
+        return self.wait_for_condition_sync(scope, question)
+
+    def wait_for_condition_sync(self, scope: Scope, question: Question) -> Answer:
+        self.questions.append(question)
+        return self.answers[question.name]
 
     def task_context(self, scope: Scope) -> TaskContext:
         return TaskContext(

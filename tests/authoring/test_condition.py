@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import datetime as dt
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from flyte_nb import durable
-from flyte_nb.authoring.condition import ConditionWebhook, new_condition
-from flyte_nb.errors import ConditionFailedError, ConditionTimedoutError
-
-
-@pytest.fixture
-def console(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Somebody at the console, who gives these answers; returns what is asked."""
-
-    def answer(*answers: str) -> list[str]:
-        asked: list[str] = []
-        remaining = iter(answers)
-
-        def read(question: str) -> str:
-            asked.append(question)
-            return next(remaining)
-
-        monkeypatch.setattr(builtins, "input", read)
-        return asked
-
-    return answer
+from flyte_nb.authoring.condition import ConditionWebhook, Question, new_condition, parse_answer
 
 
 @pytest.mark.parametrize(
@@ -39,6 +17,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     [
         ({"data_type": list}, TypeError, "Invalid data_type <class 'list'>"),
         ({"timeout": -1}, ValueError, "timeout must be positive"),
+        ({"prompt_type": "html"}, ValueError, "prompt_type must be text or markdown, got 'html'"),
         ({"timeout": dt.timedelta(0)}, ValueError, "timeout must be positive"),
     ],
 )
@@ -60,51 +39,50 @@ def test_outside_a_task_nobody_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data_type", "answers", "value"),
+    ("data_type", "given", "expected"),
     [
-        (bool, ["yes"], True),
-        (bool, ["perhaps", "n"], False),
-        (int, ["x", "3"], 3),
-        (float, ["1.5"], 1.5),
-        (str, ["a"], "a"),
+        ("bool", " Yes ", True),
+        ("bool", "f", False),
+        ("bool", 1, True),
+        ("int", "3", 3),
+        ("float", 1, 1.0),
+        ("float", "1e-3", 0.001),
+        ("str", 7, "7"),
     ],
 )
-def test_the_console_is_asked_until_it_answers(
-    inside_task: Any, console: Callable[..., list[str]], data_type: type, answers: list[str], value: Any
-) -> None:
-    asked = console(*answers)
-    condition = new_condition("c", prompt="Well?", description="About it.", data_type=data_type)
-    assert condition.wait() == value
-    assert asked == ["c: About it.\nWell? "] * len(answers)
-    [(name, _, args, step)] = inside_task.steps
-    assert (name, args[0], step.value) == ("condition", "c", value)
+def test_an_answer_is_read_as_the_condition_wants_it(data_type: str, given: Any, expected: Any) -> None:
+    answer = parse_answer(data_type, given)
+    assert (answer, type(answer)) == (expected, type(expected))
 
 
-def test_a_recorded_answer_is_not_asked_for_again(inside_task: Any) -> None:
-    inside_task.recorded["condition", ("c", "Approve?", "", "bool", None)] = True
+@pytest.mark.parametrize(
+    ("data_type", "given", "wanted"),
+    [
+        ("bool", "perhaps", "answer yes or no"),
+        ("int", "1.5", "answer with a whole number"),
+        ("int", True, "answer with a whole number"),
+        ("float", "high", "answer with a number"),
+        ("float", False, "answer with a number"),
+    ],
+)
+def test_what_is_no_answer_is_refused_with_what_would_be_one(data_type: str, given: Any, wanted: str) -> None:
+    with pytest.raises(ValueError, match=f"{given!r} is no answer: {wanted}"):
+        parse_answer(data_type, given)
+
+
+def test_a_condition_is_waited_for_in_both_call_styles(inside_task: Any) -> None:
+    inside_task.answers["c"] = True
 
     async def task() -> bool:
-        condition = await new_condition.aio("c")
+        condition = await new_condition.aio("c", timeout=2)
         return await condition.wait.aio()
 
     assert asyncio.run(task()) is True
-
-
-def test_no_answer_in_time_is_an_error(inside_task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    enough = threading.Event()
-    monkeypatch.setattr(builtins, "input", lambda _: str(enough.wait()))
-    with pytest.raises(ConditionTimedoutError, match=r"Condition 'c' was not signaled within 0.01 seconds."):
-        new_condition("c", timeout=0.01).wait()
-    enough.set()
-
-
-def test_nobody_to_ask_is_an_error(inside_task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(_: str) -> str:
-        raise EOFError("end of input")
-
-    monkeypatch.setattr(builtins, "input", read)
-    with pytest.raises(ConditionFailedError, match="has nobody to ask"):
-        new_condition("c").wait()
+    assert new_condition("c", "Go?", "markdown", description="Now.").wait() is True
+    assert inside_task.questions == [
+        Question("c", "Approve?", "text", "bool", "", 2, None),
+        Question("c", "Go?", "markdown", "bool", "Now.", None, None),
+    ]
 
 
 def test_durable_time_is_recorded_and_replays(inside_task: Any) -> None:

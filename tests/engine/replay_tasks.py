@@ -173,7 +173,9 @@ async def saves(witness: str) -> str:
     checkpoint = flyte.ctx().checkpoint
     attempt = flyte.ctx().attempt_number
     saved: Path | None = await checkpoint.load()
-    await checkpoint.save(f"saved by attempt {attempt}".encode())
-    if saved is None:
-        raise ValueError("at first")
+    if attempt == 0:
+        await checkpoint.save(f"saved by attempt {attempt}".encode())
+    if attempt < 2:
+        raise ValueError("the third attempt goes on from what the first saved")
+    assert saved is not None
     return saved.read_text()

@@ -45,6 +45,16 @@ def end(waiting: CallsWaiting, calls: int) -> None:
         waiting.less()
 
 
+def test_a_run_that_may_reuse_many_counts_as_many_until_its_end() -> None:
+    waiting = CallsWaiting()
+    waiting.more(10 * MANY)
+    waiting.more()
+    waiting.less()
+    assert gc.get_threshold() == PATIENT
+    waiting.less(10 * MANY)
+    assert gc.get_threshold() == DEFAULT
+
+
 def test_few_calls_leave_the_collector_alone() -> None:
     wait(MANY - 1)
     assert gc.get_threshold() == DEFAULT

@@ -47,6 +47,54 @@ async def main() -> int:
     assert len(sources) == 4 and sources[-1] == "twice"
 
 
+TRAINING = """
+env = flyte.TaskEnvironment("saves")
+apart = flyte.TaskEnvironment("apart", reusable=flyte.ReusePolicy(replicas=1))
+
+def train(where, epochs):
+    saved = flyte.ctx().checkpoint.load_sync()
+    epoch = int(saved.read_text()) if saved else 0
+    note(f"{where} goes on from {epoch}")
+    while epoch < epochs:
+        epoch += 1
+        flyte.ctx().checkpoint.save_sync(str(epoch).encode())
+        if os.path.exists(f"die in {where} after {epoch}"):
+            os.kill(int(os.environ["KERNEL"]), 9)
+            os.kill(os.getpid(), 9)
+    return epoch
+
+@apart.task
+def worker(epochs: int) -> int:
+    return train("worker", epochs)
+
+@env.task
+def main(epochs: int) -> int:
+    reached = train("kernel", epochs)
+    return reached + worker(epochs)
+os.environ["KERNEL"] = str(os.getpid())
+"""
+
+
+def test_what_is_recovered_goes_on_from_the_checkpoint_that_it_had_come_to(tmp_path: Path) -> None:
+    kernels = Kernels(tmp_path)
+    (tmp_path / "die in kernel after 2").touch()
+    kernels.run(TRAINING, "flyte.with_runcontext(name='first').run(main, 5)", killed=True)
+    recover = "os.environ['KERNEL'] = str(os.getpid()); answer(flyte.rerun({!r}, recover=True{}).outputs()[0])"
+    (tmp_path / "die in kernel after 2").unlink()
+    (tmp_path / "die in worker after 3").touch()
+    kernels.run(recover.format("first", ""), killed=True)
+    (tmp_path / "die in worker after 3").unlink()
+    assert kernels.noted() == ["kernel goes on from 0", "kernel goes on from 2", "worker goes on from 0"]
+    last = Store.open(kernels.home).runs()[0].name
+    assert kernels.run(recover.format(last, "")) == 10
+    assert kernels.noted() == ["kernel goes on from 5", "worker goes on from 3"]
+    edited = TRAINING.replace("reached + worker(epochs)", "reached + worker(epochs) + 1")
+    assert kernels.run(edited, f"answer(flyte.fork({last!r}, main).outputs()[0])") == 11
+    assert kernels.noted() == ["kernel goes on from 0", "worker goes on from 3"]
+    assert kernels.run(recover.format(last, ", epochs=6")) == 12
+    assert kernels.noted() == ["kernel goes on from 0", "worker goes on from 0"]
+
+
 VALUES = """
 from dataclasses import dataclass
 from typing import Any, NamedTuple

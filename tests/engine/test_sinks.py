@@ -129,6 +129,23 @@ class TestJournalSink(SinkContract):
         asked.result(timeout=60)
         sink.journal.close()
 
+    @pytest.mark.parametrize("why", ["nothing", "others", "the disk"])
+    def test_a_loop_syncs_by_itself_what_nothing_else_waits_for(self, why: str) -> None:
+        syncing: list[threading.Thread] = []
+        sink = JournalSink(Journal.create(Home.find(), before_sync=lambda: syncing.append(threading.current_thread())))
+        if why == "the disk":
+            sink.journal.sync_seconds = 60.0
+
+        async def wait_for_the_disk() -> None:
+            waiting = asyncio.ensure_future(sink.durable(sink.record(said("waited for"))))
+            while why == "others" and not waiting.done():  # noqa: ASYNC110  # what is meant is a busy loop
+                await asyncio.sleep(0)
+            await waiting
+
+        asyncio.run(wait_for_the_disk())
+        sink.journal.close()
+        assert (threading.main_thread() in syncing) == (why == "nothing")
+
     def test_undecodable_text_is_recorded_with_a_question_mark(self, sink: JournalSink) -> None:
         sink.record(said("\udce4 undecodable"))
         sink.flush()

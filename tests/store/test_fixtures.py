@@ -11,7 +11,8 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
-from flyte_nb.remote import Run, import_run
+from flyte_nb.remote import Run, Task, import_run
+from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.frames import pack_frames, read_frames
 from flyte_nb.store.home import STORE_VERSION, Home
 from flyte_nb.store.journal import SegmentHeader, new_identifier, segment_path
@@ -24,6 +25,8 @@ STORES = sorted(FIXTURES.glob("store-*.zip"))
 RUNS = sorted(FIXTURES.glob("run-*.zip"))
 WRITTEN_BY = (3, 11)
 """The Python that wrote them: compiled code in pickles is for one version only."""
+DEPLOYS_SINCE = 3
+"""The version of the store that knows deployed tasks."""
 
 
 @pytest.fixture(params=STORES, ids=lambda path: path.stem)
@@ -87,6 +90,16 @@ def test_its_runs_are_recovered(stored: Home) -> None:
         "price": "recovered",
         "shop.fit": "recovered",
     }
+
+
+@pytest.mark.skipif(sys.version_info[:2] != WRITTEN_BY, reason="its pickles hold code of another Python")
+def test_its_deployed_tasks_are_run(stored: Home) -> None:
+    if stored.check_version() < DEPLOYS_SINCE:
+        assert list(Task.listall()) == []
+        return
+    discount = Task.get("offers.discount", auto_version="latest")
+    assert flyte.run(discount, price=10.0).outputs()[0] == 9.0
+    assert [trigger.name for trigger in Deployments(stored).triggers("offers.discount", "v1")] == ["daily"]
 
 
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)

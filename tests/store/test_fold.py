@@ -13,6 +13,8 @@ import msgspec
 import psutil
 import pytest
 
+from flyte_nb.store import database as database_module
+from flyte_nb.store import fold as fold_module
 from flyte_nb.store import journal as journal_module
 from flyte_nb.store.errors import StoreWarning
 from flyte_nb.store.events import (
@@ -33,7 +35,7 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal, SegmentHeader, segment_path
 from flyte_nb.store.owner import Owner
 from flyte_nb.store.queries import Store
-from flyte_nb.store.segments import list_segments
+from flyte_nb.store.segments import Segment, is_abandoned, list_segments
 from flyte_nb.types.trees import pack
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -144,8 +146,38 @@ def test_the_runs_of_a_dead_process_are_aborted_and_its_journal_is_deleted(home:
     assert run.error is not None
     assert f"Process {process.pid} on {socket.gethostname()}" in run.error.message
     assert [(action.name, action.phase) for action in store.actions("left")] == [("a0", "aborted"), ("a1", "succeeded")]
+    store.close()
     assert list(home.journals.iterdir()) == []
     assert [found.name for found in store.runs()] == ["left"]
+
+
+ASK_AND_DIE = """
+from flyte_nb.store import database
+database.LINGER_SECONDS = 3600.0
+print([run.phase for run in Store(home).runs()], Store(home).integrity(), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_journal_stays_until_the_database_is_closed_and_is_folded_once(
+    home: Home, start: Start, answer: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(LEAVE_A_RUN).communicate("end\n")
+    assert [answer(ASK_AND_DIE) for _ in range(2)] == ["['aborted'] []\n"] * 2
+    assert len(list(home.journals.iterdir())) == 2
+    monkeypatch.setattr(database_module, "LINGER_SECONDS", 3600.0)
+    looked_at: list[Segment] = []
+
+    def looks(segment: Segment) -> bool:
+        looked_at.append(segment)
+        return is_abandoned(segment)
+
+    monkeypatch.setattr(fold_module, "is_abandoned", looks)
+    assert [run.phase for _ in range(3) for run in Store(home).runs()] == ["aborted"] * 3
+    assert len(looked_at) == 1
+    Store(home).close()
+    assert list(home.journals.iterdir()) == []
+    assert Store(home).integrity() == []
 
 
 LEAVE_A_CHILD = """
@@ -198,6 +230,7 @@ def test_full_segments_of_a_living_process_are_deleted_once_folded(
         record(journal, f"r{k}")
     assert len(list_segments(home.journals)) == 5
     assert len(Store(home).runs()) == 5
+    Store(home).close()
     assert [segment.number for segment in list_segments(home.journals)] == [4]
     record(journal, "r5")
     assert len(Store(home).runs()) == 6

@@ -26,4 +26,6 @@ def test_a_database_of_the_first_release_is_brought_up_to_date(first: duckdb.Duc
     assert first.execute("SELECT max(version) FROM store.versions").fetchone() == (STORE_VERSION,)
     assert first.execute("SELECT phase, initializing_at FROM actions").fetchall() == [("failed", None)]
     assert first.execute("SELECT isolation, isolation_reason FROM tasks").fetchall() == [("", "")]
+    assert first.execute("SELECT count(*) FROM deployed_tasks").fetchall() == [(0,)]
+    assert first.execute("SELECT count(*) FROM triggers").fetchall() == [(0,)]
     assert not migrate(first)

@@ -14,9 +14,11 @@ import pytest
 from flyte_nb.store import compaction
 from flyte_nb.store.cached_results import CachedResult, write_file
 from flyte_nb.store.database import Database
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
+from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.events import ActionEnded, ActionStarted, Event, RunEnded, RunLabelled, RunStarted
-from flyte_nb.store.holdings import PAYLOADS
+from flyte_nb.store.holdings import DEPLOYED_PAYLOADS, PAYLOADS
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
 from flyte_nb.store.locks import FileLock
@@ -102,12 +104,28 @@ def test_every_table_that_has_runs_is_pruned(home: Home) -> None:
 def test_every_column_of_bytes_is_looked_at_for_names_of_values(home: Home) -> None:
     Store(home).runs()
     with Database.of(home).session() as cursor:
-        query = """SELECT table_name, column_name FROM duckdb_columns()
+        query = """SELECT table_name, column_name
+            FROM duckdb_columns() JOIN duckdb_tables() USING (schema_name, table_name)
             WHERE schema_name = 'store' AND data_type = 'BLOB'"""
         columns = set(cursor.execute(query).fetchall())
-    types = ("tasks", "types")  # pickled types: they name no value
-    assert columns - {types} == {("actions", column) for column in ("inputs", "outputs")}
-    assert all(column in "".join(PAYLOADS) for _, column in columns - {types})
+    types = {("tasks", "types"), ("deployed_tasks", "types")}  # pickled types: they name no value
+    of_runs = {("actions", column) for column in ("inputs", "outputs")}
+    deployed = {("deployed_tasks", "default_values"), ("triggers", "inputs")}
+    assert columns - types == of_runs | deployed
+    assert all(column in "".join(PAYLOADS) for _, column in of_runs)
+    assert all(f"{column} FROM store.{table}" in DEPLOYED_PAYLOADS for table, column in deployed)
+
+
+def test_what_deployments_name_stays(home: Home, week: list[str]) -> None:
+    code, default, wire = (put(home, bytes([number]) * LARGE) for number in (101, 102, 103))
+    Deployments(home).record(
+        [
+            TaskDeployed("env.f", "1", 1, "env", code, "", "", [], [], {}, naming(default), b""),
+            TriggerDeployed("env.f", "daily", "1", 1, True, {"kind": "none"}, wire=wire),
+        ]
+    )
+    assert prune(home, Keep(newest=0)).values == len(week)
+    assert all(is_stored(home, digest) for digest in (code, default, wire))
 
 
 def test_the_newest_are_kept(home: Home, week: list[str]) -> None:

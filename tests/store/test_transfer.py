@@ -56,8 +56,8 @@ def everything(home: Home, run: str = "r1") -> list[Event]:
     tree = values.put([pack([blob_leaf(Blob(inner, 250_000, "pickle5", {"kind": "opaque", "text": "inner"}))])])
     code = values.put([b"code" * 1000])
     folder = home.data / run
-    (folder / "checkpoints" / "a0").mkdir(parents=True)
-    (folder / "checkpoints" / "a0" / "payload").write_bytes(b"saved")
+    (folder / "checkpoints" / run / "a0").mkdir(parents=True)
+    (folder / "checkpoints" / run / "a0" / "1").write_bytes(b"saved")
     (folder / "model.bin").write_bytes(b"model")
     (folder / "link").symlink_to("/etc/passwd")
     file = tagged("previewed", [{"kind": "file", "text": "model.bin"}, {"path": str(folder / "model.bin")}])
@@ -139,7 +139,7 @@ def test_a_run_arrives_with_all_its_rows_values_and_files(home: Home, other: Hom
     assert Store(other).integrity() == []
     assert len(list(ValueStore(other).stored())) == 3
     assert (other.data / "r1" / "model.bin").read_bytes() == b"model"
-    assert (other.data / "r1" / "checkpoints" / "a0" / "payload").read_bytes() == b"saved"
+    assert (other.data / "r1" / "checkpoints" / "r1" / "a0" / "1").read_bytes() == b"saved"
     assert not (other.data / "r1" / "link").exists()
 
 
@@ -166,6 +166,7 @@ def test_a_run_whose_name_is_taken_is_numbered(home: Home, other: Home, archive:
     assert (second.parent_run, second.labels, second.action_count) == ("r0", {"best": "yes"}, 2)
     assert Store(other).action("r1-2", "a0").source == "cache:r1-2/a9"
     assert str(other.data / "r1-2" / "model.bin").encode() in (Store(other).action("r1-2", "a0").outputs or b"")
+    assert (other.data / "r1-2" / "checkpoints" / "r1-2" / "a0" / "1").read_bytes() == b"saved"
     assert import_run(home, archive) == "r1-2"
 
 
@@ -287,4 +288,4 @@ def test_the_manifest_says_what_there_is(archive: Path) -> None:
     with zipfile.ZipFile(archive) as members:
         manifest = json.loads(members.read("run.json"))
     assert set(manifest) == set(Manifest.__struct_fields__)
-    assert manifest["files"] == ["model.bin", "checkpoints/a0/payload"]
+    assert manifest["files"] == ["model.bin", "checkpoints/r1/a0/1"]

@@ -12,12 +12,10 @@ and never touches the database; nothing is kept in memory, so what another kerne
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -25,14 +23,13 @@ from typing import Any, NamedTuple
 
 from flyte_nb.authoring.cache import Cache
 from flyte_nb.engine.action import Action
+from flyte_nb.engine.attempts import waiting
 from flyte_nb.engine.cache.code import code_items
 from flyte_nb.engine.cache.files import missing_file
 from flyte_nb.engine.cache.turns import Turn, Turns
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.plans import Plan
-from flyte_nb.engine.tracebacks import describe_error
-from flyte_nb.errors import TaskTimeoutError
 from flyte_nb.store.cached_results import (
     LOCK,
     CachedCode,
@@ -152,28 +149,22 @@ class ResultCache:
 
     async def _take_turn(self, action: Action, plan: Plan, turn: Turn) -> bool:
         """Waits as long as the action's time allows, and gives up its place meanwhile; whether there was any wait."""
-        run, place, bounds = action.run_state, action.place, action.bounds
+        place = action.place
         waited = False
 
-        def waiting() -> None:
+        def begins_to_wait() -> None:
             nonlocal waited
             waited = True
             action.note = WAITING
-            run.changed.add(action)
+            action.run_state.changed.add(action)
             if place is not None:
                 place.pause()
 
         try:
-            async with bounds.enforced() if bounds is not None else nullcontext():
-                await turn.take(waiting)
+            async with waiting(action, plan.place):
+                await turn.take(begins_to_wait)
                 if waited and place is not None:
                     await place.resume()
-        except asyncio.CancelledError:
-            run.abort(action)
-            raise
-        except TaskTimeoutError as error:
-            run.end(action, "timed_out", error=describe_error(error, plan.place))
-            raise
         except OSError as error:
             logger.warning("Equal calls of %s may execute at the same time, for they cannot wait: %s", plan.name, error)
         action.note = ""

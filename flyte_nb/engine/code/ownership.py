@@ -1,7 +1,8 @@
 """Whose code it is: the user's own, digested by content, or installed, which counts by name.
 
 Own are the notebook (`__main__`) and modules that lie neither in the standard library nor in a `site-packages` folder:
-files beside the notebook, the project, packages installed in editable mode. flyte_nb itself is never the user's.
+files beside the notebook, the project, packages installed in editable mode. flyte_nb itself is never the user's, and
+neither is Flyte's SDK.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ __all__ = ["find_file", "installed_name", "is_own_module", "own_source_file"]
 
 _STANDARD_LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 _INSTALLED_FOLDERS = {"site-packages", "dist-packages"}
+FLYTE = ("flyte_nb", "flyte")
+"""This package, and its alias (`flyte_nb.as_flyte`) or Flyte's own SDK."""
 
 
 def is_own_module(name: str) -> bool:
@@ -45,16 +48,15 @@ def installed_name(module: str | None, qualname: str) -> str:
 
 def _is_never_own(name: str) -> bool:
     package = name.partition(".")[0]
-    return package in sys.stdlib_module_names or package == "flyte_nb"
+    return package in sys.stdlib_module_names or package in FLYTE
 
 
 def find_file(name: str) -> str | None:
     """The file that an import by this name would load, found without importing anything."""
     path = None
     file = None
-    parts = name.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), path)
+    for part in name.split("."):  # not by full names: a namespace package would look for its parent among the loaded
+        spec = PathFinder.find_spec(part, path)
         if spec is None:
             return None
         path = list(spec.submodule_search_locations or ())

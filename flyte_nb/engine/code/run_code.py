@@ -18,7 +18,9 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 
+from flyte_nb.as_flyte import install_as_flyte, is_installed
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.code.bundles import RunCode, TaskCode, decode_bundle, read_bundle
 from flyte_nb.engine.code.digests import deep_digest, own_digest, recorded_digests, steps_of
 from flyte_nb.engine.code.module_files import imported_files
 from flyte_nb.engine.code.recorded_modules import RecordedModules
@@ -40,30 +42,6 @@ __all__ = ["CodeKeeper", "RecordedCode", "recorded_task"]
 logger = logging.getLogger("flyte")
 
 
-class TaskCode(msgspec.Struct, array_like=True, frozen=True):
-    """One task of a run."""
-
-    key: str
-    name: str
-    own_digest: str
-    deep_digest: str
-    code: Code
-
-
-class RunCode(msgspec.Struct, array_like=True, frozen=True):
-    """Every task that a run could reach."""
-
-    root: str
-    """Key of the task that the run started with."""
-    tasks: list[TaskCode]
-    refusal: str = ""
-    """Why the code could not be kept; there are no tasks then."""
-    traces: dict[str, str] = msgspec.field(default_factory=dict)
-    """The own digests of the traced functions that its tasks name, by `module:name`."""
-    python: str = ""
-    """That compiled it; of the first journals it is not known."""
-
-
 class CodeKeeper:
     """Keeps the code of this session's runs.
 
@@ -78,7 +56,7 @@ class CodeKeeper:
         self._values = values
         self._masker = masker
         self._kept: WeakKeyDictionary[TaskTemplate[Any, Any], tuple[str, str]] = WeakKeyDictionary()
-        self._loaded: WeakValueDictionary[str, RecordedCode] = WeakValueDictionary()
+        self._loaded: WeakValueDictionary[tuple[str, str], RecordedCode] = WeakValueDictionary()
 
     def keep(self, root: TaskTemplate[Any, Any]) -> str:
         """Keeps the code that a run of a task can reach; returns the digest of the value that holds it.
@@ -102,20 +80,48 @@ class CodeKeeper:
             known = self._kept[root] = deep, self._values.put([msgspec.msgpack.encode(self._bundle(root))])
         return known[1]
 
+    def keep_deployed(self, root: TaskTemplate[Any, Any], is_dry_run: bool = False) -> str:
+        """Keeps the code of a task that is deployed; returns the digest of the value that holds it.
+
+        Args:
+            root: the task.
+            is_dry_run: only look whether it could be kept, and return an empty digest.
+
+        Raises:
+            TypeTransformerFailedError: something that it reaches cannot be kept.
+            StoreError: it cannot be written.
+        """
+        if is_dry_run:
+            bundle, digest = self._bundle(root), ""
+        else:
+            digest = self._keep(root)
+            bundle = decode_bundle(self._values, digest)
+        if bundle.refusal:
+            raise TypeTransformerFailedError(bundle.refusal)
+        return digest
+
     def load(self, digest: str, run: str) -> RecordedCode:
         """The code of a recorded run, see `RecordedCode`; the same object while it is in use and still fits."""
-        code = RecordedCode(digest, self._values, self._shipper, run)
-        known = self._loaded.get(digest)
+        return self._load(
+            digest, f"run {run}", "Run the cells and use flyte.fork(run, task): it takes the code as it stands."
+        )
+
+    def load_deployed(self, digest: str, task: str, version: str) -> RecordedCode:
+        """The same of a deployed task."""
+        return self._load(digest, f"deployed task {task}, version {version},", "Deploy it again, from here.", version)
+
+    def _load(self, digest: str, what: str, cure: str, version: str = "") -> RecordedCode:
+        code = RecordedCode(digest, self._values, self._shipper, what, cure, version)
+        known = self._loaded.get((digest, version))
         if known is not None and known.other_modules == code.other_modules:
             return known
-        self._loaded[digest] = code
+        self._loaded[digest, version] = code
         return code
 
     def remember_sources(self, digest: str) -> None:
         """Has the text of recorded cells found: values of an earlier run may hold functions and classes of theirs."""
         with suppress(KeyError):
-            bundle: RunCode = msgspec.msgpack.decode(self._values.get(digest)[0], type=RunCode)
-            for task in bundle.tasks:
+            for task in decode_bundle(self._values, digest).tasks:
                 for file, text in task.code.sources.items():
                     _remember_source(file, text)
 
@@ -146,7 +152,7 @@ class CodeKeeper:
             ]
         except TypeTransformerFailedError as error:
             return RunCode("", [], str(error))
-        return RunCode(self._shipper.key_of(root), tasks, traces=traces, python=PYTHON)
+        return RunCode(self._shipper.key_of(root), tasks, traces=traces, python=PYTHON, is_flyte=is_installed())
 
     def _without_secrets(self, code: Code, task: str) -> Code:
         """The code with the values of secrets masked in the text of cells and modules.
@@ -225,22 +231,30 @@ class RecordedNamespace(Namespace):
 
 
 class RecordedCode:
-    """The code of a recorded run, ready to run again.
+    """The code of a recorded run or of a deployed task, ready to run again.
 
     Args:
         digest: of the value that holds it.
         values: where it is kept.
         shipper: learns its tasks, so that workers can call them.
-        run: name of the run, for messages.
+        what: whose code it is, for messages.
+        cure: what to do where it cannot be had, for messages.
+        version: of the deployed task; empty for a run's.
 
     Raises:
         RuntimeUserError: the code was not kept, or is gone.
+        ImportError: its `flyte` is flyte_nb, and this process has loaded another.
     """
 
-    def __init__(self, digest: str, values: ValueStore, shipper: Shipper, run: str) -> None:
+    def __init__(
+        self, digest: str, values: ValueStore, shipper: Shipper, what: str, cure: str, version: str = ""
+    ) -> None:
         self.digest = digest
+        self.version = version
         self._shipper = shipper
-        bundle = _read(digest, values, run)
+        bundle = read_bundle(digest, values, what, cure)
+        if bundle.is_flyte:
+            install_as_flyte()
         self._tasks = {task.key: task for task in bundle.tasks}
         self._root = bundle.root
         self.traces = bundle.traces
@@ -281,9 +295,15 @@ class RecordedCode:
         """The own digests of its tasks, by their full names."""
         return {task.name: task.own_digest for task in self._tasks.values()}
 
-    def key_at(self, place: str) -> str:
-        """The key of the task at `module:name` in one of its modules; whatever else is given stays as it is."""
-        return self._places.get(place, place) if ":" in place else place
+    def key_in_session(self, called: str) -> str:
+        """The key under which this session knows one of its tasks, which its code calls by another one.
+
+        Args:
+            called: the key that the task had where the code was recorded, where another task may have it now; or
+                `module:name` in one of its modules. Whatever else is given stays as it is.
+        """
+        key = self._places.get(called, called) if ":" in called else called
+        return f"{key}@{self.digest}{self.version}" if key in self._tasks else called
 
     @cached_property
     def _places(self) -> dict[str, str]:
@@ -316,7 +336,7 @@ class RecordedCode:
         if function is not None and recorded is not None:
             recorded_digests[function] = recorded.own_digest, recorded.deep_digest
             _tasks[function] = RecordedTask(self, recorded)
-            self._shipper.adopt(key, task)
+            self._shipper.adopt(self.key_in_session(key), task)
 
 
 _tasks: WeakKeyDictionary[Any, RecordedTask] = WeakKeyDictionary()
@@ -347,20 +367,3 @@ def _remember_source(file: str, text: str) -> None:
     """Has tracebacks and `inspect` find the text of a file, unless this process has one under the name."""
     if not os.path.exists(file) and file not in linecache.cache:
         linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
-
-
-def _read(digest: str, values: ValueStore, run: str) -> RunCode:
-    cure = "Run the cells and use flyte.fork(run, task): it takes the code as it stands."
-    if not digest:
-        raise RuntimeUserError("CodeNotFound", f"The code of run {run} was not recorded. {cure}")
-    try:
-        bundle: RunCode = msgspec.msgpack.decode(values.get(digest)[0], type=RunCode)
-    except KeyError:
-        raise RuntimeUserError("CodeNotFound", f"The code of run {run} is no longer in the store. {cure}") from None
-    if bundle.python not in ("", PYTHON):
-        raise RuntimeUserError(
-            "CodeNotFound", f"The code of run {run} was compiled by Python {bundle.python}; this is {PYTHON}. {cure}"
-        )
-    if bundle.refusal:
-        raise RuntimeUserError("CodeNotFound", f"The code of run {run} could not be recorded: {bundle.refusal} {cure}")
-    return bundle

@@ -130,6 +130,12 @@ class Shipment:
         digest = _digest(msgspec.msgpack.encode([template, together, modules, sorted(sources)]))
         return Code(digest, template, entries, sources, modules, together)
 
+    def reference(self) -> Code:
+        """What other code needs to call it: its settings and interface, and the classes that these name."""
+        pickled = self._pickle(self._template, None, None)
+        entries = [Entry(*place, digest, content) for place, (digest, content) in self._entries.items()]
+        return Code(_digest(pickled), pickled, entries, {}, {})
+
     # ---- The walk, depth first.
 
     def _pickle(self, value: Any, root: Any, name: Name | None) -> bytes:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from flyte_nb.engine.secrets.forms import as_bytes, forms_of, gates_of, quoted_forms
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerChanged, TriggerDeployed
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.events import (
     ActionEnded,
@@ -64,6 +65,9 @@ MASKED_FIELDS: Mapping[type, tuple[str, ...]] = {
     ReportWritten: ("html",),
     RunEnded: ("error",),
     RunLabelled: ("labels",),
+    TaskDeployed: ("defaults", "source", "settings", "types", "short_name"),
+    TriggerDeployed: ("description",),  # with a secret among its inputs or settings it is refused
+    TriggerChanged: ("error",),
 }
 """Where a value can stand in an event; names, phases and digests are never touched, so that the record stays whole."""
 

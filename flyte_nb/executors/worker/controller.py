@@ -15,6 +15,8 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from flyte_nb.authoring.condition import Answer as ConditionAnswer
+from flyte_nb.authoring.condition import Question, refuse_blocking_wait
 from flyte_nb.authoring.context import Scope
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
@@ -22,6 +24,7 @@ from flyte_nb.errors import SyncTaskCallInAsyncContextError
 from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import (
     Answer,
+    Asked,
     Displayed,
     Facts,
     Printed,
@@ -185,23 +188,7 @@ class WorkerController:
         self, scope: Scope, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         """A child action; awaitable on any loop."""
-        answer: AnyAnswer
-        if asyncio.get_running_loop() is self._loop:
-            awaited = answer = self._loop.create_future()
-            blocked: AbstractContextManager[None] = NOT_BLOCKED  # no thread waits
-        else:  # from `asyncio.run` inside a sync task
-            answer = Future()
-            awaited = asyncio.wrap_future(answer)
-            blocked = self._threads.blocked()
-        number = self._submit(scope, task, args, kwargs, answer)
-        try:
-            with blocked:
-                told = await awaited
-        except CancelledError:
-            self._link.give_up(number)
-            self._link.send(Withdraw(number))
-            raise
-        return self._result(task, told)
+        return self._result(task, await self._awaited(partial(self._submit, scope, task, args, kwargs)))
 
     def submit_sync(
         self, scope: Scope, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -212,16 +199,16 @@ class WorkerController:
                 f"Sync task '{task.name}' was called in a blocking way from async code. This blocks the event loop and "
                 f"can hang the run. Use `await {task.name.rpartition('.')[2]}.aio(...)` instead."
             )
-        attempt: WorkerAttempt = scope.attempt
-        answer: Future[Answer] = Future()
-        number = self._submit(scope, task, args, kwargs, answer)
-        attempt.blocked[number] = answer
-        try:
-            with self._threads.blocked():
-                told = answer.result()
-        finally:
-            del attempt.blocked[number]
-        return self._result(task, told)
+        return self._result(task, self._blocked(scope.attempt, partial(self._submit, scope, task, args, kwargs)))
+
+    async def wait_for_condition(self, scope: Scope, question: Question) -> ConditionAnswer:
+        """The answer to a question, awaitable on any loop."""
+        return self._condition_answer(await self._awaited(partial(self._ask, scope, question)))
+
+    def wait_for_condition_sync(self, scope: Scope, question: Question) -> ConditionAnswer:
+        """The answer to a question, blocking the thread."""
+        refuse_blocking_wait(question.name)
+        return self._condition_answer(self._blocked(scope.attempt, partial(self._ask, scope, question)))
 
     def begin_trace(
         self, scope: Scope, function: TraceFunction[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -263,6 +250,55 @@ class WorkerController:
         if scope.group is not None:
             changes["group_data"] = GroupData(scope.group)
         return attempt.context.replace(**changes)
+
+    async def _awaited(self, request: Callable[[AnyAnswer], int]) -> Answer:
+        """Makes a request and awaits what is told; withdraws it when the wait is cancelled.
+
+        Args:
+            request: makes it, given who is to be told; returns its number.
+        """
+        answer: AnyAnswer
+        if asyncio.get_running_loop() is self._loop:
+            awaited = answer = self._loop.create_future()
+            blocked: AbstractContextManager[None] = NOT_BLOCKED  # no thread waits
+        else:  # from `asyncio.run` inside a sync task
+            answer = Future()
+            awaited = asyncio.wrap_future(answer)
+            blocked = self._threads.blocked()
+        number = request(answer)
+        try:
+            with blocked:
+                told: Answer = await awaited
+        except CancelledError:
+            self._link.give_up(number)
+            self._link.send(Withdraw(number))
+            raise
+        return told
+
+    def _blocked(self, attempt: WorkerAttempt, request: Callable[[AnyAnswer], int]) -> Answer:
+        """The same, blocking the thread."""
+        answer: Future[Answer] = Future()
+        number = request(answer)
+        attempt.blocked[number] = answer
+        try:
+            with self._threads.blocked():
+                return answer.result()
+        finally:
+            del attempt.blocked[number]
+
+    def _ask(self, scope: Scope, question: Question, answer: AnyAnswer) -> int:
+        attempt: WorkerAttempt = scope.attempt
+        if attempt.closed:
+            raise CancelledError(f"condition '{question.name}' was waited for after the task that made it had ended")
+        attempt.flush()  # what it printed so far stands before the question
+        context = dict(scope.custom_context)
+        message = partial(Asked, call=attempt.call, question=question, group=scope.group, custom_context=context)
+        return self._link.ask(message, answer)
+
+    def _condition_answer(self, told: Answer) -> ConditionAnswer:
+        _raise_failure(told)
+        answer: ConditionAnswer = decode_values(told.payload or b"", self._blobs)[0]
+        return answer
 
     def _submit(
         self,

@@ -17,7 +17,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from flyte_nb.authoring.context import Scope
+from flyte_nb.as_flyte import install_as_flyte
+from flyte_nb.authoring.context import Scope, current_scope
 from flyte_nb.errors import RuntimeSystemError
 from flyte_nb.executors import capture
 from flyte_nb.executors.base import Call
@@ -52,6 +53,8 @@ __all__ = ["main"]
 def main(sock: socket.socket, settings: WorkerSettings) -> None:
     """Runs a worker on a connected socket; returns when it retires."""
     apply_log_settings(settings.logs)
+    if settings.is_flyte:
+        install_as_flyte()
     capture.install()
     install_flush()
     worker_displays.install()
@@ -134,6 +137,9 @@ class Worker:
         outcome = await self._executor.execute(call)
         if outcome.error is not None:
             return Done(message.call, error=pack_error(outcome.error), note=outcome.note)
+        if task.is_async and len(self._calls) == 1:  # figures are the process's: of several calls nobody knows whose
+            current_scope.set(scope)  # in the asyncio task of this call
+            worker_displays.show_figures()
         return self._packed(task, attempt, outcome.value) if task.is_async else outcome.value
 
     def _call_and_finish(self, task: LoadedTask, attempt: WorkerAttempt, /, **inputs: Any) -> Done:
@@ -156,7 +162,8 @@ class Worker:
 
     def _fetch(self, key: str) -> Code:
         """The code of a task that other code refers to; blocks."""
-        attempt = self._newest
+        scope = current_scope.get()
+        attempt = scope.attempt if scope is not None else self._newest
         call = attempt.call if attempt is not None else 0
         answer: Future[Answer] = Future()
         self._link.ask(lambda number: Fetch(number, call, key), answer)

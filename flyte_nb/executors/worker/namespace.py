@@ -39,7 +39,7 @@ from flyte_nb.executors.code_pickle import (
     settings_of,
     template_of,
 )
-from flyte_nb.executors.frames import Code, Entry, TaskReference
+from flyte_nb.executors.frames import DEPLOYED, Code, Entry, TaskReference
 from flyte_nb.executors.stand_ins import PlainFunction
 from flyte_nb.executors.worker.shipped_modules import ShippedModules
 from flyte_nb.types.classes import class_of_id
@@ -51,6 +51,7 @@ __all__ = [
     "Namespace",
     "ShippedTask",
     "code_of_trace",
+    "deployed",
     "fetch",
     "is_worker",
     "load",
@@ -276,6 +277,14 @@ class Namespace:
         self._tasks[key] = task
         vars(task)["_reference"] = TaskReference(key)
 
+    def deployed(self, name: str, version: str) -> TaskTemplate[Any, Any]:
+        """A deployed task without its code, for its calls; empty for the latest version. May block."""
+        code = (self.fetch or fetch)(f"{DEPLOYED}{name}@{version}")
+        with self._lock:
+            self._new_classes.update({entry.name: entry for entry in code.entries if entry.module == CLASSES})
+            task: TaskTemplate[Any, Any] = self._rebuilt(code.template, f"deployed task {name}")
+            return task
+
     # ---------------------------------------------------------------- calls that leave
 
     def reference(self, task: TaskTemplate[Any, Any]) -> TaskReference:
@@ -411,3 +420,8 @@ def reference(task: TaskTemplate[Any, Any]) -> TaskReference:
 def whole(task: TaskTemplate[Any, Any]) -> TaskTemplate[Any, Any]:
     """The task with its own function, for a run that a task starts in this process, see `Namespace.whole`."""
     return task if _namespace is None else _namespace.whole(task)
+
+
+def deployed(name: str, version: str) -> TaskTemplate[Any, Any]:
+    """A deployed task as the code of this process calls it, see `Namespace.deployed`."""
+    return _own().deployed(name, version)
