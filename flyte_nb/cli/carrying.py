@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +18,16 @@ from flyte_nb.remote.source import source
 from flyte_nb.store.errors import StoreError
 
 __all__ = ["carry_out", "one_line_errors", "started_by", "take_inputs", "tree_of"]
+
+
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C ended: 128 and the number of SIGINT, as shells have it."""
+
+
+class Misused(click.ClickException):
+    """What was asked for cannot be done as it was asked."""
+
+    exit_code = 2
 
 
 def take_inputs(given: Given, inputs: Sequence[str]) -> None:
@@ -47,7 +58,7 @@ def carry_out(start: Callable[[], Run]) -> bool:
     except KeyboardInterrupt as stopped:
         if hasattr(stopped, "run"):
             click.echo(tree_of(stopped.run))
-        raise
+        sys.exit(INTERRUPTED)
     click.echo(tree_of(done))
     for name, value in done.outputs().named_outputs.items():
         click.echo(f"{name} = {value!r}")
@@ -70,13 +81,16 @@ def started_by(notebook: str) -> Iterator[None]:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a user can get wrong is one message without a traceback."""
+    """What a user can get wrong is one message without a traceback, and the exit code 2; of the store, 1."""
     try:
         yield
-    except (CommandError, StoreError) as error:
+    except StoreError as error:
         raise click.ClickException(str(error)) from None
-    except KeyError as error:
-        raise click.ClickException(str(error.args[0])) from None
+    except (CommandError, KeyError) as error:
+        raise Misused(str(error.args[0])) from None
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def tree_of(run: Run) -> str:

@@ -9,7 +9,7 @@ import click
 
 from flyte_nb.checking.check import check as check_task
 from flyte_nb.cli.carrying import one_line_errors
-from flyte_nb.cli.taskfile import load_file
+from flyte_nb.cli.taskfile import load_target
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.search import find_task, tasks_in
 
@@ -25,7 +25,7 @@ def check(file: Path, task: str | None) -> None:
     Prints the planned graph and the mistakes. Exits with 1 when there is one.
     """
     with one_line_errors():
-        names = vars(load_file(file))
+        names = vars(load_target(file, task))
         tasks = list(dict.fromkeys(tasks_in(names).values())) if task is None else [find_task(names, task)]
         if not tasks:
             raise CommandError(f"{file.name} has no tasks. Declare one with @env.task.")

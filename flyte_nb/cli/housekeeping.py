@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from flyte_nb.cli.carrying import one_line_errors
@@ -13,13 +15,15 @@ RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`."
 
 
 @click.command(epilog=RUN_NAMES)
-@click.argument("run")
-@click.argument("action", required=False)
+@click.argument("words", nargs=-1, required=True, metavar="[run|action] RUN [ACTION]")
 @click.option("--reason", default="aborted by flyte-nb abort", help="Recorded and shown.")
-def abort(run: str, action: str | None, reason: str) -> None:
+def abort(words: Sequence[str], reason: str) -> None:
     """Ends a run, or one ACTION of it, in whichever notebook or program it lives."""
+    named = words[1:] if len(words) > 1 and words[0] in ("run", "action") else words
+    if len(named) > 2:
+        raise click.UsageError(f"Give one RUN and at most one ACTION, got {' '.join(named)}")
     with one_line_errors():
-        click.echo(housekeeping.abort(run, action, reason))
+        click.echo(housekeeping.abort(named[0], named[1] if len(named) == 2 else None, reason))
 
 
 @click.command()

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs, tree_of
+from flyte_nb.cli.carrying import one_line_errors, tree_of
 from flyte_nb.cli.checking import check
+from flyte_nb.cli.deploying import deploy
+from flyte_nb.cli.getting import get
 from flyte_nb.cli.housekeeping import HOUSEKEEPING
+from flyte_nb.cli.output import print_columns
 from flyte_nb.cli.repeating import fork, recover, rerun
-from flyte_nb.cli.taskfile import load_file
-from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.cli.running import run
+from flyte_nb.cli.serve import serve
+from flyte_nb.cli.signaling import signal
 from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
-from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
 from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
 from flyte_nb.remote.interrupted import interrupted_among
-from flyte_nb.remote.parameters import Given, labels_of
+from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import PHASES, duration_text, error_line
-from flyte_nb.remote.progress import show_progress
-from flyte_nb.remote.search import find_run, find_task
+from flyte_nb.remote.search import find_run
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import RunRow
 
@@ -39,29 +39,15 @@ def cli() -> None:
     """Flyte 2 on this machine: run tasks, and find every run again."""
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--isolation", type=click.Choice(ISOLATIONS), help="Where its tasks run.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("task")
-@click.argument("inputs", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE ...]")
-def run(isolation: Isolation | None, file: Path, task: str, inputs: Sequence[str]) -> None:
-    """Runs TASK of FILE with its inputs: flyte-nb run train.py fit --depth 3 --label team=risk
-
-    Prints what the task prints, then the run's tree and outputs. Exits with 1 when it fails.
-    """
-    with one_line_errors():
-        given = Given(find_task(vars(load_file(file)), task), isolation=isolation)
-        take_inputs(given, inputs)
-        show_progress(leaves_line=False)
-        with started_by(file.name):
-            succeeded = carry_out(given.start)
-    sys.exit(0 if succeeded else 1)
-
-
+cli.add_command(run)
+cli.add_command(deploy)
+cli.add_command(get)
 cli.add_command(check)
 cli.add_command(rerun)
 cli.add_command(recover)
 cli.add_command(fork)
+cli.add_command(serve)
+cli.add_command(signal)
 for command in HOUSEKEEPING:
     cli.add_command(command)
 
@@ -206,10 +192,3 @@ def cached_cells(row: Sequence[Any]) -> tuple[str, ...]:
     task, inputs, computed_by, stored_at, seconds, size_bytes, code = row
     stored = f"{stored_at.astimezone():%Y-%m-%d %H:%M:%S}"
     return task, inputs, computed_by, stored, duration_text(seconds * 1e3), size_text(size_bytes), code
-
-
-def print_columns(rows: Sequence[Sequence[Any]]) -> None:
-    """Rows of texts, aligned."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

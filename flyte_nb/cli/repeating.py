@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs
-from flyte_nb.cli.taskfile import load_file
+from flyte_nb.cli.taskfile import load_target
+from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.progress import show_progress
 from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.search import find_run, find_task
@@ -27,13 +28,16 @@ force_option = click.option(
 
 @click.command(context_settings=WORDS, epilog=RUN_NAMES)
 @click.option("--action", help="Begins with this action's task and inputs.")
+@click.option("--recover", "is_recovery", is_flag=True, help="Reuses what finished: goes on where RUN stopped.")
 @click.argument("run")
 @inputs_argument
-def rerun(action: str | None, run: str, inputs: Sequence[str]) -> None:
+def rerun(action: str | None, is_recovery: bool, run: str, inputs: Sequence[str]) -> None:
     """Runs the recorded code of RUN again, whatever its file says now."""
     with one_line_errors():
+        if is_recovery and action is not None:
+            raise CommandError("--action begins with another task: it cannot be combined with --recover")
         found = find_run(run)
-        asked = ask_rerun(found, action)
+        asked = ask_recovery(found, ()) if is_recovery else ask_rerun(found, action)
         carry_out_asked(asked, inputs, found.notebook)
 
 
@@ -59,7 +63,7 @@ def recover(forced: Sequence[str], run: str, inputs: Sequence[str]) -> None:
 def fork(forced: Sequence[str], dry_run: bool, run: str, file: Path, task: str, inputs: Sequence[str]) -> None:
     """Runs TASK as FILE has it now, and reuses what finished in RUN where its code is the same."""
     with one_line_errors():
-        asked = ask_fork(find_run(run), find_task(vars(load_file(file)), task), forced)
+        asked = ask_fork(find_run(run), find_task(vars(load_target(file, task)), task), forced)
         if not dry_run:
             carry_out_asked(asked, inputs, file.name)
         take_inputs(asked.given, inputs)

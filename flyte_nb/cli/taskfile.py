@@ -1,4 +1,4 @@
-"""A Python file with tasks, loaded as a module of its own."""
+"""A file with tasks, loaded as a module of its own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from flyte_nb.cli.notebookfile import load_notebook
 from flyte_nb.remote.errors import CommandError
 
-__all__ = ["load_file"]
+__all__ = ["load_file", "load_target"]
+
+NOTEBOOK = ".ipynb"
+
+
+def load_target(path: Path, task: str | None = None) -> ModuleType:
+    """A Python file, or of a notebook what a task (None: all tasks) needs; see `flyte_nb.cli.notebookfile`.
+
+    Raises:
+        CommandError: it cannot be loaded; the message shows where it failed.
+    """
+    return load_notebook(path, task) if path.suffix == NOTEBOOK else load_file(path)
 
 
 def load_file(path: Path) -> ModuleType:

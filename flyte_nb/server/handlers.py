@@ -15,7 +15,9 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError, authenticated
 
+from flyte_nb.authoring.condition import Answer
 from flyte_nb.engine.identity import ROOT
+from flyte_nb.errors import ConditionNotFoundError
 from flyte_nb.notebook.views.document import sendable
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.server.reader import StoreReader
@@ -35,6 +37,7 @@ MOST_ROWS = 1_000
 ABORTED_BY_HAND = "stopped in JupyterLab"
 REFUSALS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (LookupError, HTTPStatus.NOT_FOUND),
+    (ConditionNotFoundError, HTTPStatus.CONFLICT),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (TimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
@@ -206,6 +209,21 @@ class AbortHandler(StoreHandler):
         await self.answer(find)
 
 
+class AnswerHandler(StoreHandler):
+    """`POST runs/RUN/answer?store=` with `{"action": ..., "value": ...}` as the body: answers a condition."""
+
+    @authenticated
+    @authorized
+    async def post(self, run: str) -> None:
+        async def find() -> Any:
+            asked = self.get_json_body()
+            if not isinstance(asked, dict) or not isinstance(asked.get("value"), Answer):
+                raise ValueError('the body must be {"action": ..., "value": ...}, the value a bool, a number or a text')
+            return await self.reader.signal(run, str(asked.get("action")), asked["value"])
+
+        await self.answer(find)
+
+
 def encoded(answer: dict[str, Any]) -> bytes:
     """An answer as JSON; what is no Unicode in it is replaced."""
     return msgspec.json.encode(sendable(answer))
@@ -220,4 +238,5 @@ HANDLERS = [
     (r"runs/([^/]+)/actions/([^/]+)", ActionHandler),
     (r"runs/([^/]+)/graph", GraphHandler),
     (r"runs/([^/]+)/abort", AbortHandler),
+    (r"runs/([^/]+)/answer", AnswerHandler),
 ]

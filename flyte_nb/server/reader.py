@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from flyte_nb.authoring.condition import Answer as Answered
 from flyte_nb.notebook.views.details import RunReader
 from flyte_nb.notebook.views.document import Document
 from flyte_nb.notebook.views.flows import flow_rows
-from flyte_nb.remote.aborting import abort_elsewhere
+from flyte_nb.remote.aborting import abort_elsewhere, signal_elsewhere
 from flyte_nb.remote.plain import error_line, lineage_of
 from flyte_nb.server.source import StoreSource
 from flyte_nb.store.home import Home
@@ -118,6 +119,25 @@ class StoreReader:
         await self.ask(lambda: self._reader(run))  # such a run there is
         await asyncio.to_thread(abort_elsewhere, self._source.store, run, action, reason)
         row = await self.ask(lambda: self._source.run(run))
+        return {"phase": row.phase}
+
+    async def signal(self, run: str, action: str, value: Answered) -> Document:
+        """Answers a condition in the process in which its run lives; returns when that is recorded.
+
+        Args:
+            run: name of the run.
+            action: name of the condition's action.
+            value: the answer, or its text as a person writes it.
+
+        Raises:
+            KeyError: there is no such run or action.
+            ValueError: the answer is not of the condition's type, or the run lives on another machine.
+            flyte_nb.errors.ConditionNotFoundError: it is no condition, or does not wait any more.
+            TimeoutError: its process does not answer.
+        """
+        await self.ask(lambda: self._reader(run))  # such a run there is
+        await asyncio.to_thread(signal_elsewhere, self._source.store, run, action, value)
+        row = await self.ask(lambda: self._source.action(run, action))
         return {"phase": row.phase}
 
     @property

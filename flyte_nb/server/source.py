@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyte_nb.remote.source import LocalSource
+from flyte_nb.remote.local_source import LocalSource
 from flyte_nb.store.queries import Store
 
 __all__ = ["StoreSource"]

@@ -49,6 +49,6 @@ def test_the_exit_code_says_whether_there_are_mistakes(tmp_path: Path) -> None:
 
 def test_a_file_or_name_without_a_task_is_one_clear_error(tmp_path: Path) -> None:
     empty = flyte_nb(tmp_path, "check", "empty.py")
-    assert empty.returncode == 1 and empty.stderr == "Error: empty.py has no tasks. Declare one with @env.task.\n"
+    assert empty.returncode == 2 and empty.stderr == "Error: empty.py has no tasks. Declare one with @env.task.\n"
     unknown = flyte_nb(tmp_path, "check", "tasks.py", "wrnog")
-    assert unknown.returncode == 1 and "No task is named 'wrnog'. Did you mean" in unknown.stderr
+    assert unknown.returncode == 2 and "No task is named 'wrnog'. Did you mean" in unknown.stderr

@@ -115,7 +115,7 @@ def test_runs_are_found_again_by_another_process(file: Path) -> None:
 @pytest.mark.usefixtures("forgotten")
 def test_bad_input_is_one_message_and_nothing_is_recorded(file: Path, words: list[str], said: str) -> None:
     done = ask("run", str(file), *words)
-    assert done.exit_code == 1 and said in done.output
+    assert done.exit_code == 2 and said in done.output
     assert ask("runs").output == "No runs yet: flyte-nb run FILE TASK\n"
 
 
@@ -123,17 +123,18 @@ def test_a_file_that_cannot_be_loaded_says_where(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("x = 1\nraise OSError('no disk')\n")
     done = program("run", str(broken), "fit")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "broken.py cannot be loaded" in done.stderr and "line 2" in done.stderr and "OSError: no disk" in done.stderr
     assert "importlib" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    "words", [["show", "nowhere"], ["logs", "nowhere"], ["sql", "DROP TABLE runs"], ["sql", "SELEC"]]
+    ("words", "code"),
+    [(["show", "nowhere"], 2), (["logs", "nowhere"], 2), (["sql", "DROP TABLE runs"], 1), (["sql", "SELEC"], 1)],
 )
-def test_what_cannot_be_answered_is_one_line(words: list[str]) -> None:
+def test_what_cannot_be_answered_is_one_line(words: list[str], code: int) -> None:
     done = ask(*words)
-    assert done.exit_code == 1
+    assert done.exit_code == code
     assert done.output.startswith("Error: ") and done.output.count("\n") == 1
 
 
@@ -145,7 +146,7 @@ def test_stop_ends_the_run_as_aborted(file: Path) -> None:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "■ train.wait" in output
     assert ask("runs").output.splitlines()[1].split()[2] == "aborted"
 

@@ -69,7 +69,7 @@ def test_abort_ends_the_run_of_another_program(file: Path) -> None:
     running = start("run", str(file), "wait", "--seconds", "3600")
     until(lambda: Store.open().runs(phase="running"))
     run = Store.open().runs(limit=1)[0].name
-    told = ask("abort", "last", "--reason", "too slow")
+    told = ask("abort", "run", "last", "--reason", "too slow")
     assert (told.exit_code, told.output) == (0, f"Run {run} is aborted.\n")
     out, _ = running.communicate(timeout=30)
     assert running.returncode == 1
@@ -80,7 +80,7 @@ def test_abort_ends_the_run_of_another_program(file: Path) -> None:
 
 def test_abort_of_no_run_is_one_line() -> None:
     told = ask("abort", "nothing")
-    assert told.exit_code == 1
+    assert told.exit_code == 2
     assert told.output == "Error: No run is named 'nothing': there are none yet.\n"
 
 
@@ -107,4 +107,4 @@ def test_prune_deletes_what_it_says(file: Path) -> None:
     assert ask("prune", "--keep", "1").output.startswith("Deleted 1 run; the store shrank from")
     assert [row.name for row in Store.open().runs()] == [second]
     told = ask("prune", "--older-than", "ages")
-    assert (told.exit_code, "such as 7d, 12h or 30m, got 'ages'" in told.output) == (1, True)
+    assert (told.exit_code, "such as 7d, 12h or 30m, got 'ages'" in told.output) == (2, True)

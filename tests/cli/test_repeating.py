@@ -119,4 +119,4 @@ def test_what_is_forced_runs_again(killed: str) -> None:
 )
 def test_bad_input_is_one_line(killed: str, file: Path, words: list[str], said: str) -> None:
     done = program(*[str(file) if word == "FILE" else word for word in words])
-    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1

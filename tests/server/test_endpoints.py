@@ -11,10 +11,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.engine import conditions
 from flyte_nb.engine.session import end_session
 from flyte_nb.notebook.views.details import RunReader
 from flyte_nb.store.events import Event, RunEnded, RunLabelled, RunStarted, encode_event
@@ -46,6 +48,12 @@ async def halves(xs: list[int]) -> list[float]:
 async def waits() -> None:
     started.set()
     await asyncio.Event().wait()
+
+
+@env.task
+async def asks() -> float:
+    share = await flyte.new_condition.aio("share", prompt="How much?", data_type=float, timeout=60)
+    return await share.wait.aio()
 
 
 @pytest.fixture
@@ -213,6 +221,32 @@ def test_a_run_is_read_as_its_own_process_shows_it(server: Server, name: str) ->
     detail = server.get(f"runs/{run.name}/actions/{action}", store=name)
     assert detail == json.loads(json.dumps(reader.detail(action)))
     assert detail["logs"][0][2] == "halving 1"
+
+
+@pytest.mark.usefixtures("session_here")
+def test_a_condition_of_another_process_is_asked_and_answered(
+    server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "console", None)
+    run = flyte.with_runcontext().start(asks)
+    until(lambda: server.ask(f"runs/{run.name}", store=name)[1].get("questions"))
+    [question] = server.get(f"runs/{run.name}", store=name)["questions"]
+    assert (question["name"], question["prompt"], question["type"]) == ("share", "How much?", "float")
+    assert question["until"] > 0
+    address, action = f"runs/{run.name}/answer", question["action"]
+    refusals: list[tuple[Any, int, str]] = [
+        ({"action": action, "value": "much"}, 400, "'much' is no answer: answer with a number"),
+        ({"action": action, "value": [1]}, 400, "the body must be"),
+        ({"action": "a0", "value": 1}, 409, "is a task, no condition"),
+        ({"action": "a9", "value": 1}, 404, "a9"),
+    ]
+    for body, status, message in refusals:
+        answer = server.ask(address, store=name, body=body)
+        assert (answer[0], message in answer[1]["message"]) == (status, True), answer
+    assert server.ask(address, token="", body={"action": action, "value": 1})[0] == 403
+    assert server.ask(address, store=name, body={"action": action, "value": "0.25"}) == (200, {"phase": "succeeded"})
+    run.wait()
+    assert run.outputs()[0] == 0.25
 
 
 @pytest.mark.usefixtures("session_here")

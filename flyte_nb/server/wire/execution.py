@@ -1,0 +1,224 @@
+"""Runs that clients ask the server for: each in a process of its own, within limits.
+
+    CreateRun -> a process starts, loads the deployed code, records the run -> its name is answered -> it is watched
+
+The process is a flyte_nb like any other: it records in the same store, and is aborted as any run of another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import msgspec
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from flyteidl2.task import common_pb2
+from flyteidl2.workflow import run_service_pb2
+from google.protobuf.message import DecodeError
+
+from flyte_nb.engine.identity import ROOT
+from flyte_nb.remote.aborting import abort_elsewhere
+from flyte_nb.server.wire.orders import Order
+from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.store.pages import tree_size
+from flyte_nb.store.rows import DeployedTaskRow
+from flyte_nb.store.schema import PHASES_OVER
+
+__all__ = ["Execution", "Limits"]
+
+CHILD = "flyte_nb.server.wire.child"
+MOST_AT_ONCE = 4
+"""A task that starts runs of itself by this server ends here."""
+LOOK_SECONDS = 0.5
+STARTED_SECONDS = 60.0
+"""How long a process may take until its run is recorded."""
+ENDED_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run that a client asks for may take; who takes more is aborted.
+
+    Attributes:
+        depth: how many levels of actions, the root included.
+        actions: how many actions, the root included.
+        seconds: how long.
+    """
+
+    depth: int = 20
+    actions: int = 10_000
+    seconds: float = 3600.0
+
+
+class Execution:
+    """Starts and watches the processes of runs.
+
+    Args:
+        records: the store.
+        uploads: where clients have put the inputs.
+        limits: of each run; None executes nothing.
+    """
+
+    def __init__(self, records: Records, uploads: Uploads, limits: Limits | None) -> None:
+        self._records = records
+        self._uploads = uploads
+        self._limits = limits
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._ending = False
+
+    async def start(self, request: run_service_pb2.CreateRunRequest) -> str:
+        """Starts a run; returns its name once it is recorded.
+
+        Raises:
+            ConnectError: the server executes nothing, or as much as it may; the run is there already; it ended before
+                it was recorded.
+            KeyError: there is no such task.
+            NotImplementedError: Flyte's own client deployed it, or brings it along.
+            ValueError: the inputs are not the task's.
+        """
+        if self._limits is None:
+            raise ConnectError(
+                Code.PERMISSION_DENIED, "This server executes nothing: who runs it can start it with --execute"
+            )
+        if request.WhichOneof("task") != "task_id":
+            raise NotImplementedError(
+                "Only deployed tasks are executed here: deploy the task with flyte_nb, or run it yourself and publish "
+                'the run: flyte.with_runcontext(mode="local", tracked=True)'
+            )
+        row = await self._records.ask(
+            self._records.deployments.task, request.task_id.name, request.task_id.version or None
+        )
+        if not row.code:
+            raise NotImplementedError(
+                f"Task {row.task}, version {row.version}, was deployed by Flyte's own client, whose code runs in a "
+                "container: deploy it with flyte_nb to execute it here"
+            )
+        name = request.run_id.name or f"r{secrets.token_hex(8)}"
+        if name in self._processes or await self._records.ask(self._records.has_run, name):
+            raise ConnectError(Code.ALREADY_EXISTS, f"There is a run {name!r} already")
+        if len(self._processes) >= MOST_AT_ONCE:
+            raise ConnectError(
+                Code.RESOURCE_EXHAUSTED, f"{MOST_AT_ONCE} runs are being executed: try again when one has ended"
+            )
+        inputs = await self._records.ask(self._inputs, request, row)
+        order = Order(row.task, row.version, name, dict(request.run_spec.labels.values), inputs.SerializeToString())
+        await self._start(order)
+        return name
+
+    async def close(self) -> None:
+        """Ends what is being executed."""
+        self._ending = True
+        for process in self._processes.values():
+            send_signal(process, signal.SIGTERM)
+        if self._watchers:
+            await asyncio.wait(self._watchers, timeout=ENDED_SECONDS)
+        for process in self._processes.values():
+            send_signal(process, signal.SIGKILL)
+        if self._watchers:
+            await asyncio.wait(self._watchers)
+
+    def _inputs(self, request: run_service_pb2.CreateRunRequest, row: DeployedTaskRow) -> common_pb2.Inputs:
+        inputs = request.inputs
+        if request.WhichOneof("input_wrapper") == "offloaded_input_data":
+            uri = request.offloaded_input_data.uri
+            try:
+                inputs = common_pb2.Inputs.FromString(self._uploads.read(uri))
+            except DecodeError as error:
+                raise ValueError(f"{uri!r} holds no inputs: {error}") from error
+        given, taken = {one.name for one in inputs.literals}, [name for name, _ in row.inputs]
+        signature = ", ".join(f"{name}: {kind}" for name, kind in row.inputs)
+        if unknown := sorted(given.difference(taken)):
+            raise ValueError(f"{row.task} takes ({signature}), not {', '.join(unknown)}")
+        if missing := [name for name in taken if name not in given and name not in row.defaults]:
+            raise ValueError(f"{row.task} takes ({signature}): {', '.join(missing)} missing")
+        return inputs
+
+    async def _start(self, order: Order) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            CHILD,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=self._records.home.path.parent,
+            env={**os.environ, "FLYTE_NB_HOME": str(self._records.home.path)},
+            start_new_session=True,
+        )
+        self._processes[order.run] = process
+        watcher = asyncio.create_task(self._watch(order.run, process))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        answer = asyncio.create_task(process.communicate(msgspec.json.encode(order)))
+        deadline = time.monotonic() + STARTED_SECONDS
+        while not await self._records.ask(self._records.has_run, order.run):
+            done, _ = await asyncio.wait([answer], timeout=LOOK_SECONDS / 5)
+            if done:
+                if await self._records.ask(self._records.has_run, order.run):
+                    return
+                said = answer.result()[0].decode("utf-8", "replace").strip()
+                raise ConnectError(Code.INVALID_ARGUMENT, said or "The process of the run ended before it began")
+            if time.monotonic() > deadline:
+                send_signal(process, signal.SIGKILL)
+                raise ConnectError(
+                    Code.DEADLINE_EXCEEDED, f"The run did not begin within {STARTED_SECONDS:.0f} seconds"
+                )
+        self._keep(answer)
+
+    def _keep(self, answer: asyncio.Task[tuple[bytes, bytes]]) -> None:
+        """Holds on to the task that reads what a process says, until it has ended."""
+        kept: asyncio.Task[None] = asyncio.create_task(ignore(answer))
+        self._watchers.add(kept)
+        kept.add_done_callback(self._watchers.discard)
+
+    async def _watch(self, run: str, process: asyncio.subprocess.Process) -> None:
+        assert self._limits is not None
+        ended = asyncio.create_task(process.wait())
+        begun, is_aborted = time.monotonic(), False
+        while not (await asyncio.wait([ended], timeout=LOOK_SECONDS))[0]:
+            reason = await self._excess(run, time.monotonic() - begun)
+            if reason and not is_aborted and not self._ending:
+                is_aborted = True
+                await self._end(run, process, reason)
+        del self._processes[run]
+
+    async def _excess(self, run: str, seconds: float) -> str:
+        """Which limit a run has passed; empty for none."""
+        assert self._limits is not None
+        if seconds > self._limits.seconds:
+            return f"it took longer than the {self._limits.seconds:g} seconds that this server gives a run"
+        size = await self._records.ask(tree_size, self._records.home, run)
+        if size.actions > self._limits.actions:
+            return f"it has more than the {self._limits.actions:,} actions that this server gives a run"
+        if size.depth > self._limits.depth:
+            return f"its actions are nested deeper than the {self._limits.depth} levels that this server gives a run"
+        return ""
+
+    async def _end(self, run: str, process: asyncio.subprocess.Process, reason: str) -> None:
+        """Aborts a run, and kills its process when that does not answer."""
+        try:
+            await asyncio.to_thread(abort_elsewhere, self._records.store, run, ROOT, reason)
+        except (KeyError, TimeoutError, ValueError):  # it has no run (yet), or does not answer
+            send_signal(process, signal.SIGKILL)
+            return
+        row = await self._records.ask(self._records.store.run, run)
+        if row.phase not in PHASES_OVER:
+            send_signal(process, signal.SIGKILL)
+
+
+async def ignore(answer: asyncio.Task[tuple[bytes, bytes]]) -> None:
+    await asyncio.wait([answer])
+
+
+def send_signal(process: asyncio.subprocess.Process, number: int) -> None:
+    """Signals a process and those that it has started."""
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.killpg(process.pid, number)
