@@ -1,7 +1,9 @@
 """What a reader can do to a run in its explorer: abort, rerun, recover, fork, launch (docs/explorer.md).
 
     page --abort, rerun, recover, plan, fork, launch--> Actions.respond      returns at once
+    page --answer-->                                                         the same, of a condition
     page <--outcome------------------------------------ a thread of its own, also while a cell runs
+    page --bundle--> Actions.respond                    what its notebook saves, for an output that was left behind
 
 A run that begins so is a further run of the explorer that the reader looks at.
 """
@@ -10,13 +12,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flyte_nb.engine.identity import ROOT
+from flyte_nb.errors import ConditionNotFoundError
 from flyte_nb.notebook.channels import Port
 from flyte_nb.notebook.explorer import Explorers
 from flyte_nb.notebook.forms.forms import Forms
 from flyte_nb.notebook.forms.launch import LaunchForm, begun
+from flyte_nb.notebook.views.bundle import bundle_of_runs
 from flyte_nb.notebook.views.document import Document, sendable
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
@@ -52,23 +57,35 @@ class Actions:
         }
 
     def respond(self, run: str, message: Document, port: Port) -> None:
-        """Does what a page asks and tells it the outcome; kinds that are not known are ignored.
+        """Does what a page asks and tells it the outcome, or what its notebook saves; other kinds are ignored.
 
         Args:
             run: the run that the page shows.
             message: what it asks: its `kind`, the `action` meant, and `ask`, which the outcome repeats.
             port: takes the outcome.
         """
-        if message.get("kind") == "form":
+        kind = message.get("kind")
+        if kind == "form":
             self._forms.receive(message, port)
-        elif message.get("kind") in self._known:
-            threading.Thread(target=self._do, args=(run, message, port), name="flyte-action", daemon=True).start()
+        elif kind in ("answer", "bundle") or kind in self._known:
+            do = self._tell_bundle if kind == "bundle" else self._do
+            threading.Thread(target=do, args=(run, message, port), name=f"flyte-{kind}", daemon=True).start()
+
+    def _tell_bundle(self, run: str, message: Document, port: Port) -> None:
+        """Sends the display of a run, which a page that was opened later did not hear."""
+        explorer = self._explorers.of(run)
+        try:
+            bundle = explorer.bundle() if explorer else bundle_of_runs(message.get("runs") or [run], run)
+        except KeyError:  # the store was cleared meanwhile
+            return
+        port({"kind": "bundle", "run": run, "data": bundle})
 
     def _do(self, run: str, message: Document, port: Port) -> None:
         kind = str(message["kind"])
         try:
-            done = self._known[kind](Run(run), str(message.get("action") or ROOT))
-        except (CommandError, TimeoutError) as error:
+            known = partial(self._answer, message.get("value", "")) if kind == "answer" else self._known[kind]
+            done = known(Run(run), str(message.get("action") or ROOT))
+        except (CommandError, TimeoutError, ConditionNotFoundError) as error:
             done = {"refused": str(error)}
         except KeyError as error:
             done = {"refused": str(error.args[0])}
@@ -84,6 +101,13 @@ class Actions:
         except ValueError as error:  # its process is on another machine
             raise CommandError(str(error)) from None
         return {"text": "Aborted."}
+
+    def _answer(self, value: Any, run: Run, action: str) -> Document:
+        try:
+            source.signal(run.name, action, value)
+        except ValueError as error:  # of another type, or its process is on another machine
+            raise CommandError(str(error)) from None
+        return {"text": ""}
 
     def _rerun(self, run: Run, action: str) -> Document:
         return self._begin(run, ask_rerun(run, action))

@@ -129,6 +129,11 @@ class Explorer:
             if self._is_stale and not self._live:
                 self._draw()
 
+    def bundle(self) -> Bundle:
+        """What the notebook saves of the runs as they stand."""
+        with self._lock:
+            return bundle_of_runs(self.names, self._active(), details=not self._live)
+
     def _push(self, run: RunState) -> None:
         """Tells the pages what changed; a run that lives long enough is first offered to the page that shows it."""
         with self._lock:
@@ -158,7 +163,7 @@ class Explorer:
         """Shows the runs as they stand; with a widget from now on where one is asked for."""
         began = time.thread_time()
         active = self._active()
-        bundle = bundle_of_runs(self.names, active, details=not self._live)
+        bundle = self.bundle()
         if with_widget:
             self._make_widget(bundle[MIME], active)
         if self._live:

@@ -5,7 +5,8 @@
  * (after a reload) or when a detail is wanted that the document does not carry. All views of a run share its comm.
  *
  * A kernel that runs a cell says nothing to a page that was just opened, until the cell is over: neither what it is nor
- * what it is asked. Until then the Jupyter server reads the run's record for the page.
+ * what it is asked. Until then the Jupyter server reads the run's record for the page; it also does for a kernel that
+ * does not know the run, such as a new one in a notebook that was opened again.
  */
 import type {ISessionContext} from '@jupyterlab/apputils';
 import type {Kernel, KernelMessage} from '@jupyterlab/services';
@@ -13,7 +14,6 @@ import type {CommHandler} from '@jupyterlab/services/lib/kernel/comm';
 import type {RunsServer} from './server.js';
 import {ServerPort} from './serverport.js';
 import type {FromKernel, Port, ToKernel} from './view/document.js';
-import type {MountedRun} from './view/mount.js';
 
 export const COMM_TARGET = 'flyte_nb.run';
 const OFFER_MS = 1000;
@@ -45,13 +45,19 @@ export async function openBesideCells(
   if (!comm.isDisposed && !kernel.isDisposed) comm.open(data);
 }
 
+/** What is served: it takes the way to the run that it shows, or null when that is gone. */
+export interface Served {
+  attach(port: Port | null): void;
+}
+
 /** One run's views, and the comm that serves them while there is one. */
 interface Channel {
-  views: Set<MountedRun>;
+  views: Set<Served>;
   comm: Kernel.IComm | null;
   listeners: Set<(message: FromKernel) => void>;
-  /** Reads the run's record while the kernel is silent. */
+  /** Reads the run's record while the kernel is silent, or where it does not know the run. */
   record: ServerPort | null;
+  isUnknown: boolean;
 }
 
 export class RunComms {
@@ -77,15 +83,15 @@ export class RunComms {
   }
 
   /** Lets a view be served: what it asks of the kernel opens the comm where there is none. */
-  add(view: MountedRun, run: string): void {
+  add(view: Served, run: string): void {
     this.channel(run).views.add(view);
     if (!this.isAlive) return;
-    if (this.hasSpoken) view.attach(this.port(run));
-    else if (this.channel(run).record) view.attach(this.channel(run).record);
+    if (this.channel(run).record) view.attach(this.channel(run).record);
+    else if (this.hasSpoken) view.attach(this.port(run));
     else this.readRecordLater(run);
   }
 
-  remove(view: MountedRun): void {
+  remove(view: Served): void {
     for (const [run, channel] of this.channels) {
       channel.views.delete(view);
       if (channel.views.size === 0) this.stopReading(channel);
@@ -103,7 +109,7 @@ export class RunComms {
 
   private channel(run: string): Channel {
     let channel = this.channels.get(run);
-    const empty = (): Channel => ({views: new Set(), comm: null, listeners: new Set(), record: null});
+    const empty = (): Channel => ({views: new Set(), comm: null, listeners: new Set(), record: null, isUnknown: false});
     if (!channel) this.channels.set(run, (channel = empty()));
     return channel;
   }
@@ -139,7 +145,8 @@ export class RunComms {
 
   private async readRecord(run: string): Promise<void> {
     const channel = this.channels.get(run);
-    const isWanted = () => channel === this.channels.get(run) && !this.hasSpoken && !channel?.comm && this.isAlive;
+    const isSilent = () => (!this.hasSpoken || channel?.isUnknown) && !channel?.comm;
+    const isWanted = () => channel === this.channels.get(run) && isSilent() && this.isAlive;
     if (!channel || channel.record || !isWanted()) return;
     try {
       const {store} = await this.server.stores(this.path(), false);
@@ -153,6 +160,7 @@ export class RunComms {
   }
 
   private stopReading(channel: Channel): void {
+    channel.isUnknown = false;
     channel.record?.dispose();
     channel.record = null;
   }
@@ -207,15 +215,19 @@ export class RunComms {
   private use(run: string, comm: Kernel.IComm): void {
     const channel = this.channel(run);
     channel.comm = comm;
+    let isKnown = false;
     comm.onMsg = message => {
+      isKnown = true;
       const content = message.content.data as unknown as FromKernel;
       channel.listeners.forEach(listener => listener(content));
     };
-    // A kernel that does not know the target or the run closes at once: the views stay as drawn.
+    // A kernel that does not know the target or the run closes at once: then its record is all there is.
     comm.onClose = () => {
       if (channel.comm !== comm) return;
       channel.comm = null;
       channel.views.forEach(view => view.attach(null));
+      channel.isUnknown = !isKnown;
+      if (!isKnown) void this.readRecord(run);
     };
   }
 

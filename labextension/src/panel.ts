@@ -31,6 +31,8 @@ export class RunsPanel extends Widget {
   private loading = false;
   private renewing = false;
   private problem = '';
+  /** The store's revision when it was last read. */
+  private revision = '';
   private offeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -92,6 +94,7 @@ export class RunsPanel extends Widget {
 
   /** Whether the window shows what was read before the store changed. */
   private get isStale(): boolean {
+    if (this.history.entries.length === 0) return this.revision !== this.watch.revision;
     const {first, count: shown} = this.list.window;
     return this.history.entries.slice(first, first + shown).some(({revision}) => revision !== this.watch.revision);
   }
@@ -158,11 +161,13 @@ export class RunsPanel extends Widget {
   /** Asks for a page; whether it came and was still wanted. */
   private async read(cursor: string, limit: number, take: (page: RunPage) => void): Promise<boolean> {
     const {question} = this;
+    const {revision} = this.watch;
     this.draw();
     try {
       const page = await this.server.runs(this.store, {...this.filters.wanted, cursor, limit});
       if (question !== this.question || this.isDisposed) return false;
       this.problem = '';
+      this.revision = revision;
       this.list.change(() => take(page));
       return true;
     } catch (error) {

@@ -4,20 +4,22 @@ import {INotebookTracker, type NotebookPanel} from '@jupyterlab/notebook';
 import {IRenderMimeRegistry} from '@jupyterlab/rendermime';
 import type {IRenderMime} from '@jupyterlab/rendermime-interfaces';
 import {Widget} from '@lumino/widgets';
-import {RunComms} from './comms.js';
+import {RunComms, type Served} from './comms.js';
 import {RunsServer} from './server.js';
 import {comparisonFactory} from './comparisons.js';
 import {formFactory} from './forms.js';
 import {runsPlugin} from './runsplugin.js';
-import type {RunDocument} from './view/document.js';
+import {toolbarPlugin} from './toolbar.js';
+import {documentOf, MIME, SavedOutput} from './savedoutput.js';
+import type {Port} from './view/document.js';
 import {mountRun, problemWith, type MountedRun} from './view/mount.js';
 
-const MIME = 'application/vnd.flyte.run+json';
 /** Before the widget view that a live bundle also carries: ipywidgets registers that at -10. */
 const RANK = -20;
 
-class RunRenderer extends Widget implements IRenderMime.IRenderer {
+class RunRenderer extends Widget implements IRenderMime.IRenderer, Served {
   private view: MountedRun | null = null;
+  private readonly saved = new SavedOutput();
 
   constructor(private readonly comms: RunComms | null) {
     super();
@@ -26,18 +28,25 @@ class RunRenderer extends Widget implements IRenderMime.IRenderer {
 
   /** Called again when the output is renewed: the view stays, and so what the reader picked and opened. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const doc = model.data[MIME] as unknown as RunDocument;
+    const doc = documentOf(model);
+    this.saved.model = model;
     if (this.view?.run && problemWith(doc) === null) return this.view.update(doc);
     this.drop();
     this.view = mountRun(this.node, doc, null, () => this.serve());
     this.serve();
   }
 
+  /** Takes the way to the run that it shows; null when that is gone. */
+  attach(port: Port | null): void {
+    this.view?.attach(port);
+    this.saved.attach(port, this.view?.run ?? '');
+  }
+
   /** Connects the view to the run that it shows. */
   private serve(): void {
     if (!this.view?.run) return;
-    this.comms?.remove(this.view);
-    this.comms?.add(this.view, this.view.run);
+    this.comms?.remove(this);
+    this.comms?.add(this, this.view.run);
   }
 
   override dispose(): void {
@@ -46,9 +55,9 @@ class RunRenderer extends Widget implements IRenderMime.IRenderer {
   }
 
   private drop(): void {
-    if (!this.view) return;
-    this.comms?.remove(this.view);
-    this.view.dispose();
+    this.comms?.remove(this);
+    this.saved.dispose();
+    this.view?.dispose();
     this.view = null;
   }
 }
@@ -93,4 +102,4 @@ const renderer: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [renderer, runsPlugin];
+export default [renderer, runsPlugin, toolbarPlugin];

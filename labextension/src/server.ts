@@ -70,6 +70,12 @@ export class RunsServer {
     return this.ask(`runs/${encodeURIComponent(run)}/abort`, {store}, {method: 'POST', body});
   }
 
+  /** Answers a condition; resolves when that is recorded. */
+  answer(store: string, run: string, action: string, value: boolean | string): Promise<unknown> {
+    const body = JSON.stringify({action, value});
+    return this.ask(`runs/${encodeURIComponent(run)}/answer`, {store}, {method: 'POST', body});
+  }
+
   /** Rejects with an error whose message is for people. */
   private async ask<Answer>(path: string, query: Query, init: RequestInit = {}): Promise<Answer> {
     const url = URLExt.join(this.settings.baseUrl, ADDRESS, path) + search(query);

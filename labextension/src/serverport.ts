@@ -33,6 +33,7 @@ export class ServerPort implements Port, IDisposable {
     else if (message.kind === 'detail') void this.tellDetail(message.action);
     else if (message.kind === 'graph') void this.tellGraph();
     else if (message.kind === 'abort') void this.abort(message.ask, message.action);
+    else if (message.kind === 'answer') void this.answer(message);
   }
 
   onMessage(listener: (message: FromKernel) => void): () => void {
@@ -95,6 +96,17 @@ export class ServerPort implements Port, IDisposable {
       refused = words(error);
     }
     this.tell({kind: 'outcome', ask, did: 'abort', refused});
+    await this.tellAll();
+  }
+
+  private async answer({ask, action, value}: ToKernel & {kind: 'answer'}): Promise<void> {
+    let refused = '';
+    try {
+      await this.server.answer(this.store, this.run, action, value);
+    } catch (error) {
+      refused = words(error);
+    }
+    this.tell({kind: 'outcome', ask, did: 'answer', refused});
     await this.tellAll();
   }
 

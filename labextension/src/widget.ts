@@ -1,5 +1,6 @@
 /** The anywidget module (VS Code, Colab, plain pages): the model's `doc` is drawn, its custom messages are the port. */
 import type {AnyModel} from '@anywidget/types';
+import asks from '../style/asks.css';
 import compare from '../style/compare.css';
 import detail from '../style/detail.css';
 import explorer from '../style/explorer.css';
@@ -77,6 +78,6 @@ function addStyle(el: HTMLElement): void {
   if (target.querySelector('style[data-flyte-nb]')) return;
   const sheet = document.createElement('style');
   sheet.dataset.flyteNb = '';
-  sheet.textContent = [explorer, views, graph, detail, form, compare].join('\n');
+  sheet.textContent = [explorer, views, graph, detail, asks, form, compare].join('\n');
   target.append(sheet);
 }

@@ -353,3 +353,17 @@ def running_run() -> Document:
         {"name": "a2", "task": 1, "queued": 2.0, "start": 510.0, "phase": "running", "label": "x=2"},
     ]
     return document(rows, ["squares.main", "squares.square"], run="rlive", live=True, duration_ms=1500.0)
+
+
+def crowded_run() -> Document:
+    """A run with more of everything than has room: a task name of 1,000 characters, 50 groups, 200 labels."""
+    rows: list[dict[str, Any]] = [{"name": "a0", "parent": -1, "start": 0.5, "end": 600.0}]
+    for k in range(50):
+        end = {"end": 20.0 + 10 * k} if k % 7 else {"end": 20.0 + 10 * k, "phase": "failed", "error": "ValueError: odd"}
+        rows += [
+            {"name": f"g{k}-{i}", "task": 1, "group": k, "start": 10.0 * k, "label": f"x={i}", **end} for i in "ab"
+        ]
+    labels = {"note": "w" * 500, **{f"key-{k}": f"value {k}" for k in range(199)}}
+    groups = [f"group {k}" for k in range(50)]
+    tasks = ["crowd.main", f"crowd.{'long_name_' * 100}"]
+    return document(rows, tasks, run="rcrowd", labels=labels, groups=groups)

@@ -23,6 +23,7 @@ from playwright.sync_api import Page
 PROJECT = Path(__file__).parents[2]
 LABEXTENSION = PROJECT / "flyte_nb" / "notebook" / "labextension"
 SERVER_EXTENSION = PROJECT / "labextension" / "server.json"
+MIME = "application/vnd.flyte.run+json"
 READY_MS = 60_000
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -191,3 +192,9 @@ def save(page: Page, lab: Lab, name: str) -> dict[str, Any]:
             with suppress(json.JSONDecodeError):  # the server is still writing
                 return dict(json.loads(path.read_text()))
     raise TimeoutError(f"{name} was not saved")
+
+
+def display_of(saved: dict[str, Any]) -> dict[str, Any]:
+    """The bundle of the only run in a notebook."""
+    (bundle,) = [out["data"] for cell in saved["cells"] for out in cell["outputs"] if MIME in out.get("data", {})]
+    return dict(bundle)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,8 +12,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser import documents
 from tests.browser.conftest import DrawRun
 from tests.browser.hostile import hostile_run
+from tests.browser.lab import take
 
 pytestmark = pytest.mark.browser
+
+THEMES = Path(sys.prefix) / "share" / "jupyter" / "lab" / "themes" / "@jupyterlab"
 
 
 def selected(page: Page) -> Locator:
@@ -125,11 +130,13 @@ def test_ten_thousand_actions_fold_and_lay_out_only_what_is_seen(draw_run: DrawR
     expect(page.locator("[role=treegrid]")).to_have_attribute("aria-rowcount", "10001")
     assert page.locator(".fnb-root *").count() < 1000
     expect(page.locator(".fnb-row[aria-rowindex='3']")).to_contain_text("ValueError: unlucky 57")
+    take(page, "fanout")
     focus_tree(page)
     page.keyboard.press("End")
     expect(page.locator(".fnb-row[aria-selected=true]")).to_have_attribute("aria-rowindex", "10001")
     page.get_by_role("tab", name="Timeline").click()
     expect(page.locator(".fnb-timelinepane canvas")).to_be_visible()
+    take(page, "fanout-timeline")
     assert page.locator(".fnb-root *").count() < 1000
 
 
@@ -164,19 +171,31 @@ def test_text_is_readable_without_a_jupyter_theme(draw_run: DrawRun, scheme: str
     assert min(contrast.values()) >= 4.5, contrast
 
 
+@pytest.mark.parametrize(("theme", "least"), [("light", 4.5), ("dark", 4.5), ("dark-high-contrast", 7.0)])
+def test_text_is_readable_in_every_theme_of_jupyterlab(draw_run: DrawRun, theme: str, least: float) -> None:
+    page = draw_run(documents.failed_run())
+    page.add_style_tag(path=THEMES / f"theme-{theme}-extension" / "index.css")
+    take(page, f"theme-{theme}")
+    contrast = page.evaluate(CONTRAST)
+    assert min(contrast.values()) >= least, contrast
+
+
 # WCAG contrast of text against the explorer's background.
 CONTRAST = """() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+  const isMixed = text => text.startsWith('color(');  // its parts go from 0 to 1
+  const parts = text => text.match(/[\\d.]+/g).map((part, k) => part * (isMixed(text) && k < 3 ? 255 : 1));
+  const root = document.querySelector('.fnb-root');
+  const ground = parts(getComputedStyle(root).backgroundColor);
+  const light = ([r, g, b, alpha = 1]) => [r, g, b]
+    .map((c, k) => (alpha * c + (1 - alpha) * ground[k]) / 255)
     .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
-  const root = document.querySelector('.fnb-root');
-  const back = light(rgb(getComputedStyle(root).backgroundColor));
+  const back = light(ground);
   const of = selector => {
-    const text = light(rgb(getComputedStyle(root.querySelector(selector)).color));
+    const text = light(parts(getComputedStyle(root.querySelector(selector)).color));
     return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
   };
-  const selectors = ['.fnb-title', '.fnb-facts', '.fnb-name', '.fnb-label', '.fnb-cell-time'];
+  const selectors = ['.fnb-title', '.fnb-facts', '.fnb-name', '.fnb-label', '.fnb-cell-time', '.fnb-error'];
   return Object.fromEntries(selectors.map(s => [s, of(s)]));
 }"""
 

@@ -86,6 +86,35 @@ def test_every_state_fits_its_width(draw_run: DrawRun, scheme: str, width: int) 
     assert_within(page, width)
 
 
+@pytest.mark.parametrize("width", [400, 1100])
+def test_long_names_many_labels_and_groups_keep_to_their_places(draw_run: DrawRun, width: int) -> None:
+    page = draw_run(documents.crowded_run(), width=width)
+    header = page.locator(".fnb-header")
+    first = header.locator(".fnb-chip").first
+    expect(first).to_have_attribute("title", f"label note={'w' * 500}")
+    assert first.evaluate("chip => chip.offsetWidth") < 300
+    folded = header.evaluate("header => header.offsetHeight")
+    assert folded < 200
+    take(page, f"crowded-{width}")
+    header.get_by_role("button", name="194 more labels").click()
+    expect(header.locator(".fnb-chip")).to_have_count(200)
+    assert header.evaluate("header => header.offsetHeight") < folded + 130
+    page.locator(".fnb-row", has_text="long_name").first.click()
+    expect(page.locator(".fnb-detailhead .fnb-where")).to_be_visible()
+    page.get_by_role("tab", name="Graph").click()
+    take(page, f"crowded-graph-{width}")
+    assert_within(page, width)
+
+
+def test_what_is_selected_is_seen_where_the_system_replaces_all_colours(draw_run: DrawRun) -> None:
+    page = draw_run(documents.failed_run())
+    page.emulate_media(forced_colors="active")
+    outline = "row => getComputedStyle(row).outlineStyle"
+    assert page.locator(".fnb-row[aria-selected=true]").evaluate(outline) == "solid"
+    assert page.locator(".fnb-row[aria-selected=false]").first.evaluate(outline) == "none"
+    take(page, "forced-colors")
+
+
 def assert_within(page: Page, width: int) -> None:
     """Nothing of the page is to be scrolled to sideways."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width

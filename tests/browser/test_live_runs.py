@@ -138,7 +138,7 @@ def test_a_run_can_be_aborted_while_its_cell_blocks(page: Page, lab: Lab) -> Non
     view = start(page, lab, "aborted", "flyte.run(wait_for_many, 40)")
     expect(view.locator(".fnb-rate")).to_contain_text("20 of 40", timeout=30_000)
     expect(view.locator(".fnb-row", has_text="waits")).to_contain_text("wait \u00d740")
-    take(page, "live")
+    take(page, "live-group")
     view.get_by_role("button", name="Abort", exact=True).click()
     view.get_by_role("button", name="Yes, abort").click()
     expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=30_000)

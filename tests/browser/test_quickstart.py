@@ -19,8 +19,8 @@ def place(lab: Lab, name: str) -> str:
     return name
 
 
-def run_all(page: Page) -> int:
-    """Runs every cell from the first to the last; returns the number of the cell that runs the workflow."""
+def run_all(page: Page, short: str) -> None:
+    """Runs every cell from the first to the last; `short` names the theme in the picture of the live run."""
     cells = json.loads(QUICKSTART.read_text())["cells"]
     running = next(i for i, cell in enumerate(cells) if "%flyte run" in cell["source"][0])
     for index, cell in enumerate(cells):
@@ -28,8 +28,7 @@ def run_all(page: Page) -> int:
             run_cell(page, index)
         if index == running:
             page.wait_for_selector(".fnb-root .fnb-row", timeout=60_000)
-            take(page, "live")
-    return running
+            take(page, f"live-{short}")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
@@ -41,7 +40,7 @@ def test_the_quickstart_runs_live_and_is_still_drawn_when_reopened(page: Page, l
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.set_viewport_size({"width": 1280, "height": 1500})
     open_notebook(page, lab, name)
-    run_all(page)
+    run_all(page, short)
     explorer = page.locator(".jp-Notebook .fnb-root").first
     expect(explorer.locator(".fnb-badge")).to_have_text("succeeded", timeout=60_000)
     expect(page.locator(".jp-Notebook .fnb-root")).to_have_count(1)

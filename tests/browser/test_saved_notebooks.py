@@ -12,11 +12,10 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, open_notebook, run_cell, save, take
+from tests.browser.lab import MIME, Lab, display_of, open_notebook, run_cell, save, take
 
 pytestmark = pytest.mark.browser
 
-MIME = "application/vnd.flyte.run+json"
 PREPARE = """
 %load_ext flyte_nb
 import asyncio, os
@@ -52,12 +51,6 @@ def reopen_untrusted(page: Page, lab: Lab, saved: dict[str, Any], name: str) -> 
     page.keyboard.press("Escape")
 
 
-def display_of(saved: dict[str, Any]) -> dict[str, Any]:
-    """The bundle of the only run in a notebook."""
-    (bundle,) = [out["data"] for cell in saved["cells"] for out in cell["outputs"] if MIME in out.get("data", {})]
-    return dict(bundle)
-
-
 def test_a_run_whose_kernel_was_killed_stays_drawn_where_its_notebook_goes(page: Page, lab: Lab) -> None:
     open_notebook(page, lab, lab.write("killed.ipynb", [PREPARE.strip(), RUN]))
     run_cell(page, 0)
@@ -72,6 +65,13 @@ def test_a_run_whose_kernel_was_killed_stays_drawn_where_its_notebook_goes(page:
     expect(view.locator(".fnb-header")).to_contain_text("not connected")
     expect(view.get_by_role("button", name="Abort")).to_have_count(0)
     saved = save(page, lab, "killed.ipynb")
+
+    open_notebook(page, lab, "killed.ipynb")  # its new kernel does not know the run: its record tells the end
+    expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=20_000)
+    view.locator(".fnb-row", has_text="x=5").click()
+    view.get_by_role("tab", name="Logs").click(timeout=20_000)
+    expect(view.locator(".fnb-log")).to_contain_text("squaring 5")
+    take(page, "saved-record")
 
     reopen_untrusted(page, lab, saved, "killed_elsewhere.ipynb")
     expect(view.locator(".fnb-header")).to_contain_text("As last saved", timeout=20_000)
@@ -120,12 +120,17 @@ def test_a_tab_that_was_closed_finds_its_run_again(page: Page, lab: Lab) -> None
     while not (lab.root / "over").exists():
         page.wait_for_timeout(50)
 
+    assert display_of(json.loads((lab.root / name).read_text()))[MIME]["live"]
     open_notebook(page, lab, name)
     expect(view.locator(".fnb-badge")).to_have_text("succeeded", timeout=20_000)
     view.locator(".fnb-row", has_text="x=5").click()
     view.get_by_role("tab", name="Logs").click(timeout=20_000)
     expect(view.locator(".fnb-log")).to_contain_text("squaring 5")
     take(page, "saved-reconnected")
+    while (saved := display_of(save(page, lab, name)))[MIME]["live"]:  # until the output is that of the ended run
+        page.wait_for_timeout(50)
+    assert saved[MIME]["phase"] == "succeeded" and "As last saved" not in "".join(saved["text/html"])
+    expect(view.locator(".fnb-row[aria-selected=true]")).to_contain_text("x=5")
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,9 @@ from flyte_nb.engine.links import links_of_action
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.views.document import LIMIT_BYTES, AnyAction, Document, run_document
 from flyte_nb.notebook.views.flows import Flow, find_flows
+from flyte_nb.remote.local_source import LocalSource
 from flyte_nb.remote.plain import InputNames, error_line
-from flyte_nb.remote.source import LocalSource, source
+from flyte_nb.remote.source import source
 from flyte_nb.store.rows import AttemptRow, LogRow, RunRow, TaskRow
 from flyte_nb.types.base import BLOB, Preview
 from flyte_nb.types.previews import preview_of_tree

@@ -19,8 +19,9 @@ import msgspec
 from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.views.flows import Flow, flow_rows
+from flyte_nb.notebook.views.questions import open_questions
+from flyte_nb.remote.local_source import run_row
 from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, lineage_of, phase_counts, urgency
-from flyte_nb.remote.source import run_row
 from flyte_nb.store.events import as_unicode
 from flyte_nb.store.rows import ActionRow, AttemptRow, RunRow
 
@@ -226,6 +227,7 @@ def _head(run: RunRow, counts: Mapping[str, int], actions: Sequence[AnyAction], 
         "error": _run_error(run, actions),
         "counts": {phase: count for phase, count in counts.items() if count},
         "total": len(actions),
+        "questions": open_questions(actions, run.started_ns) if counts.get("paused") else [],
     }
 
 

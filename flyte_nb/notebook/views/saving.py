@@ -42,7 +42,7 @@ def without_data(document: Document) -> Document:
     labels = document["actions"]["label"]
     details = {action: detail_without_data(detail) for action, detail in document["details"].items()}
     actions = {**document["actions"], "label": [""] * len(labels)}
-    return {**document, "actions": actions, "details": details, "previews": False}
+    return {**document, "actions": actions, "details": details, "questions": [], "previews": False}
 
 
 def detail_without_data(detail: Document) -> Document:

@@ -221,14 +221,17 @@ export class DetailPane {
   private timingWords(row: number, now: number): Child[] {
     const {queued, init, to} = this.model.waitOf(row, now);
     const ran = this.model.durationOf(row, now);
+    const tried = (this.model.doc.actions.tries[row] ?? []).reduce((sum, [from, end]) => sum + end - from, 0);
     const tone = phaseTone(this.model.phase(row));
     return [
-      timed('queued', init - queued),
+      timed('queued', init - queued - tried),
+      tried > 0 && timed('earlier attempts', tried),
       init < to && timed('initializing', to - init),
       el(
         'span',
         {class: 'fnb-timebar'},
-        el('i', {style: `flex-grow:${init - queued}`}),
+        el('i', {style: `flex-grow:${init - queued - tried}`}),
+        tried > 0 && el('i', {class: 'fnb-try', style: `flex-grow:${tried}`}),
         el('i', {class: 'fnb-tone-wait', style: `flex-grow:${to - init}`}),
         el('i', {class: `fnb-tone-${tone}`, style: `flex-grow:${ran ?? 0}`})
       ),

@@ -58,6 +58,18 @@ export interface RunError {
   action: string;
 }
 
+/** A condition that waits for its answer. */
+export interface Question {
+  action: string;
+  name: string;
+  prompt: string;
+  description: string;
+  /** What the answer is. */
+  type: 'bool' | 'int' | 'float' | 'str';
+  /** When it is over without one, in milliseconds since the run's start; null for never. */
+  until: number | null;
+}
+
 /** What the header shows, and what a delta renews. */
 export interface Head {
   phase: Phase;
@@ -68,6 +80,8 @@ export interface Head {
   note: string;
   error: RunError | null;
   labels: Record<string, string>;
+  /** Missing in documents of an earlier release. */
+  questions?: Question[];
 }
 
 /**
@@ -180,6 +194,8 @@ export type ToKernel =
   | {kind: 'hello'; run: string}
   | {kind: 'detail'; action: string}
   | {kind: 'graph'}
+  | {kind: 'answer'; ask: string; action: string; value: boolean | string}
+  | {kind: 'bundle'; runs: string[]}
   | {kind: Verb; ask: string; action: string}
   | FormAsk;
 
@@ -190,7 +206,7 @@ export type Verb = 'abort' | 'rerun' | 'recover' | 'plan' | 'fork' | 'launch';
 export interface Outcome {
   kind: 'outcome';
   ask: string;
-  did: Verb;
+  did: Verb | 'answer';
   /** Why it was not done; empty where it was. */
   refused: string;
   text?: string;
@@ -217,11 +233,19 @@ export interface GraphAnswer {
   live: boolean;
 }
 
+/** What a notebook saves of the runs of a cell: data by MIME type. */
+export interface Bundle {
+  kind: 'bundle';
+  run: string;
+  data: Record<string, unknown>;
+}
+
 export type FromKernel =
   | {kind: 'snapshot'; doc: RunDocument}
   | Delta
   | {kind: 'detail'; detail: Detail}
   | GraphAnswer
+  | Bundle
   | Outcome
   | FormAnswer;
 

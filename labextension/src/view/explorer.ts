@@ -5,12 +5,15 @@
  *                         \-------------------> GraphView, Header, Toolbar, DetailPane
  */
 import type {FromKernel, Head, Port, RunDocument} from './document.js';
+import {Asks} from './asks.js';
 import {Desk} from './desk.js';
 import {DetailPane} from './detail.js';
 import {Divider} from './divider.js';
 import {el} from './dom.js';
 import {GraphView} from './graphview.js';
 import {Header} from './header.js';
+import {press, type KeyTarget} from './keys.js';
+import {Link} from './link.js';
 import {RunModel} from './model.js';
 import {Outline} from './outline.js';
 import type {Tab} from './panels.js';
@@ -18,27 +21,21 @@ import {phaseWord} from './phases.js';
 import {Timeline} from './timeline.js';
 import {Toolbar, type ViewName} from './toolbar.js';
 import {Tree} from './tree.js';
-import {ZOOM_STEP} from './zoom.js';
 
 /** Below this width the detail stands under the tree and opens on demand. */
 const NARROW_PIXELS = 720;
 /** Bars of running actions grow this often; once a second for those who prefer reduced motion. */
 const GROWTH_MS = 100;
 const REDUCED_GROWTH_MS = 1000;
-/** The detail of a selected running action is asked for again this often: its output grows. */
-const DETAIL_POLL_MS = 1000;
-/** While the graph of a live run is shown, its data edges are asked for again this often. */
-const GRAPH_POLL_MS = 3000;
-/** A kernel that has not answered by then is called gone. */
-const ANSWER_MS = 2500;
 const NOTHING = Number.MIN_SAFE_INTEGER;
 
-export class Explorer {
+export class Explorer implements KeyTarget {
   readonly node = el('div', {class: 'fnb-explorer'});
   private readonly model: RunModel;
-  private readonly outline: Outline;
+  readonly outline: Outline;
   private readonly header: Header;
   private readonly desk: Desk;
+  private readonly asks = new Asks(action => this.reveal(this.model.rowOf(action)));
   private readonly toolbar: Toolbar;
   private readonly tree: Tree;
   private readonly timeline: Timeline;
@@ -50,20 +47,13 @@ export class Explorer {
   private readonly teardown: (() => void)[] = [];
   private view: ViewName = 'tree';
   /** The selected action's row or fan-out's item; a row is kept by name across reloads. */
-  private selected = NOTHING;
+  selected = NOTHING;
   private chosen = false;
   private detailOpen = true;
-  private port: Port | null = null;
-  private detach: () => void = () => undefined;
-  /** Whether the kernel has answered: only then does the clock run. */
-  private connected = false;
-  /** Whether the kernel has just been greeted and may yet answer. */
-  private greeted = false;
-  private greeting = 0;
-  private asked = '';
-  /** When the kernel was asked for the graph's data edges; 0 once it has answered. */
-  private graphAskedAt = 0;
-  private graphPolled = 0;
+  private readonly link = new Link(
+    message => this.receive(message),
+    () => this.repaint()
+  );
   private headAt = performance.now();
   private outlined = -1;
   private announced = '';
@@ -73,7 +63,6 @@ export class Explorer {
   /** The clock of the last paint: it stands still while the reader scrolls. */
   private now = 0;
   private timer = 0;
-  private polled = 0;
 
   /** `painted` is told what the header shows, after each paint; `begun` of a run that the reader began from this one. */
   constructor(
@@ -92,7 +81,7 @@ export class Explorer {
     );
     this.header = new Header(this.model, this.desk, {
       showAction: action => this.reveal(this.model.rowOf(action)),
-      loadAll: () => (this.port ? () => this.complete() : null)
+      loadAll: () => (this.link.isOpen ? () => this.complete() : null)
     });
     this.toolbar = new Toolbar(this.model, this.outline, {
       showView: view => this.showView(view),
@@ -110,8 +99,8 @@ export class Explorer {
     this.views = el('div', {class: 'fnb-views'}, this.tree.node, this.timeline.node, this.graph.node);
     this.body = el('div', {class: 'fnb-body'});
     this.body.append(this.views, new Divider(this.body).node, this.detail.node);
-    this.node.append(this.header.node, this.desk.node, this.toolbar.node, this.body, this.announcer);
-    this.node.addEventListener('keydown', event => this.onKey(event));
+    this.node.append(this.header.node, this.asks.node, this.desk.node, this.toolbar.node, this.body, this.announcer);
+    this.node.addEventListener('keydown', event => press(event, this));
     this.watch();
     this.selectByDefault();
     this.schedule();
@@ -125,8 +114,8 @@ export class Explorer {
   /** Shows a newer document of the same or another run; what the kernel told meanwhile is not taken back. */
   update(doc: RunDocument): void {
     const sameRun = doc.run === this.run;
-    if (sameRun && this.connected && doc.live) return;
-    const tellsLess = doc.actions.name.length < this.model.size || (this.connected && doc.previews === false);
+    if (sameRun && this.link.isConnected && doc.live) return;
+    const tellsLess = doc.actions.name.length < this.model.size || (this.link.isConnected && doc.previews === false);
     if (sameRun && tellsLess) this.model.conclude(doc);
     else this.load(doc);
     this.afterData();
@@ -134,60 +123,39 @@ export class Explorer {
 
   /** Connects to the kernel, or with null says that it is gone. */
   attach(port: Port | null): void {
-    this.detach();
-    this.detach = () => undefined;
-    this.port = port;
+    this.link.attach(port);
     this.desk.attach(port);
-    this.connected = false;
-    this.asked = '';
-    this.graphAskedAt = 0;
-    window.clearTimeout(this.greeting);
-    this.greeted = port !== null && this.model.doc.live;
-    if (port) {
-      this.detach = port.onMessage(message => this.receive(message));
-      if (this.greeted) this.greet(port);
-      if (this.chosen) this.askDetail();
-      this.askGraph();
-    }
+    this.asks.attach(port);
+    if (port && this.model.doc.live) this.link.greet(this.run);
+    if (this.chosen) this.askDetail();
+    this.askGraph();
     this.schedule();
     this.repaint();
-  }
-
-  private greet(port: Port): void {
-    port.send({kind: 'hello', run: this.run});
-    this.greeting = window.setTimeout(() => {
-      this.greeted = false;
-      this.repaint();
-    }, ANSWER_MS);
   }
 
   /** Asks for what the document leaves out: the reader picked this run. */
   complete(): void {
     this.askDetail();
-    if (this.model.doc.omitted > 0) this.port?.send({kind: 'hello', run: this.run});
+    if (this.model.doc.omitted > 0) this.link.askAll(this.run);
   }
 
   dispose(): void {
-    this.detach();
+    this.link.dispose();
     this.desk.clear();
     this.teardown.forEach(end => end());
     cancelAnimationFrame(this.frame);
     window.clearInterval(this.timer);
-    window.clearTimeout(this.greeting);
     this.node.remove();
   }
 
   private receive(message: FromKernel): void {
-    this.connected = true;
+    if (message.kind === 'bundle') return; // for the output that the notebook saves
     if (message.kind === 'snapshot') this.load(message.doc);
     else if (message.kind === 'delta') this.model.applyDelta(message);
-    else if (message.kind === 'detail') {
-      this.model.addDetail(message.detail);
-      if (message.detail.action === this.asked) this.asked = '';
-    } else if (message.kind === 'graph') {
-      this.model.addFlows(message);
-      this.graphAskedAt = 0;
-    } else return this.desk.receive(message);
+    else if (message.kind === 'detail') this.model.addDetail(message.detail);
+    else if (message.kind === 'graph') this.model.addFlows(message);
+    else if (message.kind === 'outcome' && this.asks.receive(message)) return;
+    else return this.desk.receive(message);
     this.afterData(message.kind === 'snapshot' || message.kind === 'delta');
   }
 
@@ -226,15 +194,16 @@ export class Explorer {
   /** Milliseconds since the run's start. */
   private clock(): number {
     const {live, duration_ms: known} = this.model.doc;
-    return live && this.connected ? known + performance.now() - this.headAt : known;
+    return live && this.link.isConnected ? known + performance.now() - this.headAt : known;
   }
 
   /** Whether the kernel was asked for the selected action, or will be with the next tick of the clock. */
   private get expectsDetail(): boolean {
-    return this.port !== null && (this.asked !== '' || (this.model.doc.live && (this.connected || this.greeted)));
+    const {isOpen, awaitsDetail, isConnected, isGreeted} = this.link;
+    return isOpen && (awaitsDetail || (this.model.doc.live && (isConnected || isGreeted)));
   }
 
-  private get current(): Tree | Timeline | GraphView {
+  get current(): Tree | Timeline | GraphView {
     return {tree: this.tree, timeline: this.timeline, graph: this.graph}[this.view];
   }
 
@@ -262,7 +231,7 @@ export class Explorer {
 
   private paint(): void {
     if (this.isStale) this.paintAround();
-    this.current.update(this.selected, this.now, this.graphAskedAt > 0);
+    this.current.update(this.selected, this.now, this.link.awaitsGraph);
   }
 
   /** Everything but the view: it is drawn by the same clock until more changes than where the reader looks. */
@@ -277,13 +246,15 @@ export class Explorer {
       this.outline.refresh();
     }
     this.node.dataset.run = doc.run;
-    this.node.classList.toggle('fnb-live', doc.live && this.connected);
+    const {isConnected, isGreeted} = this.link;
+    this.node.classList.toggle('fnb-live', doc.live && isConnected);
     this.body.classList.toggle('fnb-detailed', this.detailOpen && this.selected !== NOTHING);
     this.tree.node.hidden = this.view !== 'tree';
     this.timeline.node.hidden = this.view !== 'timeline';
     this.graph.node.hidden = this.view !== 'graph';
     this.desk.update();
-    this.header.update(now, this.connected, this.greeted);
+    this.asks.update(doc.questions ?? [], now, isConnected, doc.run);
+    this.header.update(now, isConnected, isGreeted);
     this.toolbar.update(this.view);
     if (this.selected !== NOTHING) this.detail.update(this.selected, now, this.expectsDetail);
     const words = `Run ${doc.run} ${phaseWord(doc.phase)}`;
@@ -308,7 +279,7 @@ export class Explorer {
   }
 
   /** Selects an action, whatever hides its line, or a fan-out; -1 is none: the first fan-out is the root's own. */
-  private reveal(item: number): void {
+  reveal(item: number): void {
     if (item === -1) return;
     this.outline.refresh();
     const at = item >= 0 ? this.outline.reveal(item) : this.outline.position(item);
@@ -317,7 +288,7 @@ export class Explorer {
     if (at >= 0) requestAnimationFrame(() => this.current.scrollTo(at));
   }
 
-  private toggle(index: number): void {
+  toggle(index: number): void {
     this.outline.toggle(index);
     this.repaint();
   }
@@ -338,24 +309,18 @@ export class Explorer {
   }
 
   private askDetail(): void {
-    if (this.selected < 0 || !this.port) return;
-    if (this.model.isKnown(this.selected)) return;
-    const action = this.model.doc.actions.name[this.selected];
-    this.asked = action;
-    this.polled = performance.now();
-    this.port.send({kind: 'detail', action});
+    if (this.selected >= 0 && !this.model.isKnown(this.selected))
+      this.link.askDetail(this.model.doc.actions.name[this.selected]);
   }
 
-  /** Asks which outputs became which inputs: that is looked for only while someone looks at it. */
+  /** Which outputs became which inputs is looked for only while someone looks at it. */
   private askGraph(): void {
-    if (this.view !== 'graph' || !this.port || this.graphAskedAt > 0 || this.model.flowsAreWhole) return;
-    this.graphAskedAt = this.graphPolled = performance.now();
-    this.port.send({kind: 'graph'});
+    if (this.view === 'graph' && !this.model.flowsAreWhole) this.link.askGraph();
   }
 
   /** The clock of a live run: growing bars, and the growing output of the selected action. */
   private schedule(): void {
-    const wanted = this.model.doc.live && this.connected;
+    const wanted = this.model.doc.live && this.link.isConnected;
     if (!wanted) window.clearInterval(this.timer);
     if (!wanted) this.timer = 0;
     else this.timer ||= window.setInterval(() => this.tick(), reducedMotion() ? REDUCED_GROWTH_MS : GROWTH_MS);
@@ -363,10 +328,9 @@ export class Explorer {
 
   private tick(): void {
     if (document.visibilityState === 'hidden') return;
-    // Not again before the answer: a kernel that is busy would find a pile of questions.
-    const due = this.asked === '' && performance.now() - this.polled >= DETAIL_POLL_MS;
-    if (performance.now() - this.graphPolled >= GRAPH_POLL_MS) this.askGraph();
-    if (due && this.selected >= 0 && this.detailOpen && !this.model.isTerminal(this.selected)) this.askDetail();
+    if (this.link.isGraphDue) this.askGraph();
+    const grows = this.selected >= 0 && this.detailOpen && !this.model.isTerminal(this.selected);
+    if (grows && this.link.isDetailDue) this.askDetail();
     this.repaint();
   }
 
@@ -391,79 +355,15 @@ export class Explorer {
     );
   }
 
-  private onKey(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, textarea')) return;
-    const inDetail = this.detail.node.contains(target);
-    const act = this.shortcut(event.key) ?? (inDetail ? this.detailKey(event.key) : this.treeKey(event.key, target));
-    if (!act) return;
-    act();
-    event.preventDefault();
-    event.stopPropagation();
+  isInDetail(target: HTMLElement): boolean {
+    return this.detail.node.contains(target);
   }
 
-  private shortcut(key: string): (() => void) | undefined {
-    const keys: Record<string, () => void> = {
-      '/': () => this.toolbar.focusFilter(),
-      l: () => this.showTab('Logs'),
-      e: () => this.reveal(this.outline.nextError(this.selected))
-    };
-    return keys[key];
+  focusFilter(): void {
+    this.toolbar.focusFilter();
   }
 
-  private detailKey(key: string): (() => void) | undefined {
-    if (key !== 'Escape') return undefined;
-    return () => (this.isNarrow ? this.closeDetail() : this.current.focusable.focus());
-  }
-
-  private treeKey(key: string, target: HTMLElement): (() => void) | undefined {
-    if (target !== this.current.focusable) return undefined;
-    const keys: Record<string, () => void> = {
-      ...(this.view === 'graph' ? this.graphKeys() : this.lineKeys()),
-      ...(this.view === 'tree' ? {} : this.zoomKeys(this.view === 'graph' ? this.graph : this.timeline)),
-      Enter: () => this.enter(),
-      Escape: () => this.back()
-    };
-    return keys[key];
-  }
-
-  private lineKeys(): Record<string, () => void> {
-    const at = this.outline.position(this.selected);
-    const line = this.outline.lines[at];
-    return {
-      ArrowDown: () => this.walk(at + 1),
-      ArrowUp: () => this.walk(Math.max(0, at - 1)),
-      PageDown: () => this.walk(at + this.current.page),
-      PageUp: () => this.walk(Math.max(0, at - this.current.page)),
-      Home: () => this.walk(0),
-      End: () => this.walk(this.outline.lines.length - 1),
-      ArrowRight: () => (line?.open === false ? this.toggle(at) : line?.open && this.walk(at + 1)),
-      ArrowLeft: () => (line?.open && !this.outline.isFiltered ? this.toggle(at) : this.walk(this.outline.parent(at))),
-      ' ': () => this.toggle(at)
-    };
-  }
-
-  private graphKeys(): Record<string, () => void> {
-    return {
-      ArrowDown: () => this.graph.walk('down'),
-      ArrowUp: () => this.graph.walk('up'),
-      ArrowRight: () => this.graph.walk('right'),
-      ArrowLeft: () => this.graph.walk('left')
-    };
-  }
-
-  private zoomKeys(view: Timeline | GraphView): Record<string, () => void> {
-    return {
-      '+': () => view.zoom(ZOOM_STEP),
-      '=': () => view.zoom(ZOOM_STEP),
-      '-': () => view.zoom(1 / ZOOM_STEP),
-      '0': () => view.showAll(),
-      ',': () => view.pan(-1),
-      '.': () => view.pan(1)
-    };
-  }
-
-  private walk(index: number): void {
+  walk(index: number): void {
     const at = Math.min(index, this.outline.lines.length - 1);
     if (at < 0) return;
     this.chosen = true;
@@ -471,19 +371,24 @@ export class Explorer {
     this.current.scrollTo(at);
   }
 
-  private enter(): void {
+  enterDetail(): void {
     this.detailOpen = true;
     this.repaint();
     requestAnimationFrame(() => this.detail.focus());
   }
 
-  private back(): void {
+  leaveDetail(): void {
+    if (this.isNarrow) this.closeDetail();
+    else this.current.focusable.focus();
+  }
+
+  leaveView(): void {
     if (this.outline.isFiltered) this.outline.clearFilter();
     else if (this.isNarrow) this.detailOpen = false;
     this.repaint();
   }
 
-  private showTab(tab: Tab): void {
+  showTab(tab: Tab): void {
     this.detail.showTab(tab);
     this.select(this.selected, true);
   }

@@ -5,12 +5,12 @@ import {count, duration, moment, plural} from './format.js';
 import type {Desk} from './desk.js';
 import {menuButton} from './menu.js';
 import type {RunModel} from './model.js';
+import {Pace} from './pace.js';
 import {runnable} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
 
-/** Estimates of what is left are shown once this many actions have ended and this much time has passed. */
-const ESTIMATE_AFTER_ACTIONS = 5;
-const ESTIMATE_AFTER_MS = 2000;
+/** Of more labels these many are shown, and the others on demand. */
+const LABELS_SHOWN = 6;
 
 export interface HeaderActions {
   showAction(action: string): void;
@@ -28,7 +28,12 @@ export class Header {
   /** Stays as it is while the line is drawn anew: its menu may be open. */
   private readonly tools: HTMLElement;
   private readonly abort: HTMLButtonElement;
+  private pace = new Pace();
+  private pacedRun = '';
+  /** The longest that was said of the pace: the bar beside it does not jump. */
+  private paceChars = 0;
   private drawn = '';
+  private showsAllLabels = false;
 
   constructor(
     private readonly model: RunModel,
@@ -64,7 +69,23 @@ export class Header {
       this.progress.replaceChildren(...(doc.live ? [bar(doc), el('span', {class: 'fnb-rate'})] : []));
     }
     this.time.textContent = duration(now);
-    if (doc.live) (this.progress.lastElementChild as HTMLElement).textContent = rate(doc, now);
+    if (doc.live) this.drawPace(now);
+  }
+
+  /** The root ends last and is not counted. */
+  private drawPace(now: number): void {
+    const {doc} = this.model;
+    if (doc.run !== this.pacedRun) {
+      this.pacedRun = doc.run;
+      this.pace = new Pace();
+      this.paceChars = 0;
+    }
+    const total = Math.max(0, doc.total - 1);
+    const words = this.pace.words(Math.min(total, ended(doc)), total, doc.counts.paused ?? 0, now);
+    this.paceChars = Math.max(this.paceChars, words.length);
+    const place = this.progress.lastElementChild as HTMLElement;
+    place.textContent = words;
+    place.style.minWidth = `${this.paceChars}ch`;
   }
 
   private headline(): Child[] {
@@ -79,7 +100,7 @@ export class Header {
       doc.environment !== '' && el('span', {title: 'environment'}, doc.environment),
       el('span', {title: 'started', class: 'fnb-started'}, moment(doc.started_at)),
       doc.parent_run !== '' && lineage(doc),
-      ...Object.entries(doc.labels).map(([k, v]) => el('span', {class: 'fnb-chip', title: 'label'}, `${k}=${v}`))
+      ...this.labels()
     ];
     return [
       el('span', {class: `fnb-badge fnb-tone-${phaseTone(doc.phase)}`}, phaseIcon(doc.phase), phaseWord(doc.phase)),
@@ -87,6 +108,22 @@ export class Header {
       el('code', {class: 'fnb-run', title: 'run'}, doc.run),
       el('span', {class: 'fnb-facts'}, ...facts)
     ];
+  }
+
+  private labels(): HTMLElement[] {
+    const chips = Object.entries(this.model.doc.labels).map(([key, value]) => {
+      const words = `${key}=${value}`;
+      return el('span', {class: 'fnb-chip', title: `label ${words}`}, words);
+    });
+    if (this.showsAllLabels || chips.length <= LABELS_SHOWN + 1) return chips;
+    const others = chips.splice(LABELS_SHOWN);
+    const onclick = () => {
+      this.showsAllLabels = true;
+      button.replaceWith(...others);
+    };
+    const words = `${count(others.length)} more labels`;
+    const button = el('button', {class: 'fnb-chip fnb-others', type: 'button', onclick}, words);
+    return [...chips, button];
   }
 
   private noteLines(hasKernel: boolean): Child[] {
@@ -172,20 +209,6 @@ function bar(doc: RunDocument): HTMLElement {
     ...segments,
     el('i', {style: `flex-grow:${waiting}`})
   );
-}
-
-/** `9 of 11 · 3.2/s · about 1 s left`; the root ends last and is not counted. */
-function rate(doc: RunDocument, now: number): string {
-  const total = Math.max(0, doc.total - 1);
-  const done = Math.min(total, ended(doc));
-  const words = [`${count(done)} of ${count(total)}`];
-  if (done >= ESTIMATE_AFTER_ACTIONS && now >= ESTIMATE_AFTER_MS) {
-    const perSecond = done / (now / 1000);
-    words.push(`${perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond))}/s`);
-    const left = ((total - done) / perSecond) * 1000;
-    if (left >= 500) words.push(`about ${duration(Math.round(left / 1000) * 1000 || 1000)} left`);
-  }
-  return total === 0 ? '' : words.join(' · ');
 }
 
 function ended(doc: RunDocument): number {

@@ -326,8 +326,8 @@ export class RunModel {
       this.epoch++;
       this.structure++;
     }
-    const {phase, duration_ms, live, counts, total, note, error, labels} = head;
-    Object.assign(this.doc, {phase, duration_ms, live, counts, total, note, error, labels});
+    const {phase, duration_ms, live, counts, total, note, error, labels, questions} = head;
+    Object.assign(this.doc, {phase, duration_ms, live, counts, total, note, error, labels, questions});
   }
 
   private addDetails(details: Record<string, Detail>): void {

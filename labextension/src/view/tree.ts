@@ -214,7 +214,7 @@ export class Tree {
 
   private updateAction(elements: RowElements, line: Line, now: number): void {
     const row = line.item;
-    const {start, end, attempt, label, error, source, kind} = this.model.doc.actions;
+    const {start, end, attempt, tries, label, error, source, kind} = this.model.doc.actions;
     const phase = this.model.phase(row);
     const name = this.model.taskName(row);
     const own = this.model.label(row);
@@ -226,6 +226,7 @@ export class Tree {
       phase,
       name,
       attempt[row],
+      tries[row]?.length,
       own,
       error[row],
       source[row],
@@ -254,18 +255,20 @@ export class Tree {
       elements.track.replaceChildren(
         el('i', {class: 'fnb-queue'}),
         el('i', {class: 'fnb-init'}),
-        el('i', {class: `fnb-bar ${tone}`})
+        el('i', {class: `fnb-bar ${tone}`}),
+        ...(tries[row] ?? []).map(() => el('i', {class: 'fnb-try'}))
       );
     }
     elements.time.textContent =
       start[row] === null && !this.model.isTerminal(row) ? '' : duration(this.model.durationOf(row, now));
-    const [queue, starting, bar] = elements.track.children as unknown as [HTMLElement, HTMLElement, HTMLElement];
+    const [queue, starting, bar, ...earlier] = [...elements.track.children] as HTMLElement[];
     const from = start[row];
     const wait = this.model.waitOf(row, now);
     this.place(queue, wait.queued, wait.init, now);
     this.place(starting, wait.init, wait.to, now);
     this.place(bar, wait.to, end[row] ?? (this.model.isTerminal(row) ? wait.to : now), now);
     bar.hidden = from === null;
+    tries[row]?.forEach(([began, ended], nth) => this.place(earlier[nth], began, ended, now));
   }
 
   private updateFanOut(elements: RowElements, line: Line, fanOut: FanOut, now: number): void {
