@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import flyte_nb.storage
     import flyte_nb.syncify
     import flyte_nb.types  # noqa: F401  # so that type checkers know the submodules as attributes
+    from flyte_nb.as_flyte import install_as_flyte
     from flyte_nb.authoring.cache import Cache, CachePolicy, CacheRequest
     from flyte_nb.authoring.checkpoint import BaseCheckpoint, Checkpoint, latest_checkpoint
     from flyte_nb.authoring.condition import ConditionWebhook, new_condition
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
     )
     from flyte_nb.checking.check import check
     from flyte_nb.logs import logger, system_logger
+    from flyte_nb.remote.deploy import deploy
     from flyte_nb.remote.launch import run, with_runcontext
     from flyte_nb.remote.rerun import fork, rerun
+    from flyte_nb.remote.run import Run
     from flyte_nb.remote.setup import (
         current_domain,
         current_project,
@@ -72,7 +75,6 @@ if TYPE_CHECKING:
         ImageBuild,
         build,
         build_images,
-        deploy,
         load_interactive_ctx,
         load_plugin_config,
         run_python_script,
@@ -80,6 +82,9 @@ if TYPE_CHECKING:
         with_servecontext,
     )
     from flyte_nb.store.queries import connect
+
+    last_run: Run | None
+    """The run that was started last: in this process, else of the store; None before the first."""
 
 __all__ = [
     "AMD_GPU",
@@ -139,6 +144,7 @@ __all__ = [
     "init_from_config",
     "init_in_cluster",
     "init_passthrough",
+    "install_as_flyte",
     "is_control_plane_available",
     "latest_checkpoint",
     "load_interactive_ctx",
@@ -158,6 +164,7 @@ __all__ = [
 ]
 
 NAMES = {
+    "flyte_nb.as_flyte": "install_as_flyte",
     "flyte_nb.authoring.cache": "Cache CachePolicy CacheRequest",
     "flyte_nb.authoring.checkpoint": "BaseCheckpoint Checkpoint latest_checkpoint",
     "flyte_nb.authoring.condition": "ConditionWebhook new_condition",
@@ -179,6 +186,7 @@ NAMES = {
     "flyte_nb.authoring.trigger": "Cron FixedRate OnArtifact Trigger TriggerTime TriggeredArtifact TriggeredPartition",
     "flyte_nb.checking.check": "check",
     "flyte_nb.logs": "logger system_logger",
+    "flyte_nb.remote.deploy": "deploy",
     "flyte_nb.remote.launch": "run with_runcontext",
     "flyte_nb.remote.setup": (
         "current_domain current_project init init_from_api_key init_from_config init_in_cluster "
@@ -186,7 +194,7 @@ NAMES = {
     ),
     "flyte_nb.remote.rerun": "fork rerun",
     "flyte_nb.remote.unsupported": (
-        "AppHandle ImageBuild build build_images deploy load_interactive_ctx load_plugin_config "
+        "AppHandle ImageBuild build build_images load_interactive_ctx load_plugin_config "
         "run_python_script serve with_servecontext"
     ),
     "flyte_nb.store.queries": "connect",
@@ -240,11 +248,13 @@ def __getattr__(name: str) -> Any:
         return value
     if name in SUBMODULES:
         return importlib.import_module(f"flyte_nb.{name}")
-    raise AttributeError(f"module 'flyte_nb' has no attribute {name!r}")
+    if name == "last_run":  # another one after each run
+        return importlib.import_module("flyte_nb.remote.search").last_run()
+    raise AttributeError(f"module 'flyte_nb' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *SUBMODULES})
+    return sorted({*globals(), *__all__, *SUBMODULES, "last_run"})
 
 
 def _show_runs() -> None:

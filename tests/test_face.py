@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import flyte_nb
+from flyte_nb.engine.session import end_session
 
 PROJECT = Path(__file__).resolve().parent.parent
 OWN = {"__version__", "version"}
@@ -66,8 +67,29 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         _ = flyte_nb.TaskEnviroment
 
 
+def test_a_misspelt_name_is_answered_with_the_near_one_where_errors_are_printed() -> None:
+    check = "import flyte_nb; flyte_nb.TaskEnviroment"
+    done = subprocess.run([sys.executable, "-c", check], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert "Did you mean: 'TaskEnvironment'?" in done.stderr
+
+
+def test_the_last_run_is_found_anew_each_time() -> None:
+    assert flyte_nb.last_run is None
+    assert "last_run" not in flyte_nb.__all__, "else a star import would open the store"
+    environment = flyte_nb.TaskEnvironment("face")
+
+    @environment.task
+    async def one() -> int:
+        return 1
+
+    names = [flyte_nb.run(one).name for _ in range(2)]
+    assert flyte_nb.last_run is not None and flyte_nb.last_run.name == names[-1]
+    end_session()
+    assert flyte_nb.last_run.name == names[-1], "and in the store, when this process has none in memory"
+
+
 def test_dir_names_everything() -> None:
-    assert {*flyte_nb.__all__, *flyte_nb.SUBMODULES} <= set(dir(flyte_nb))
+    assert {*flyte_nb.__all__, *flyte_nb.SUBMODULES, "last_run"} <= set(dir(flyte_nb))
 
 
 def test_importing_the_package_loads_none_of_its_rooms() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyte_nb.engine import watcher
+from flyte_nb.engine import conditions, watcher
 from flyte_nb.executors import capture
 from flyte_nb.notebook import origin
 from flyte_nb.notebook.actions import Actions
@@ -20,7 +20,7 @@ from flyte_nb.notebook.forms import forms
 from flyte_nb.notebook.forms.commands import serve_forms, stop_serving_forms
 from flyte_nb.notebook.forms.forms import Forms
 from flyte_nb.notebook.magics.completion import make_matcher
-from flyte_nb.notebook.magics.magics import FlyteMagics
+from flyte_nb.notebook.magics.magics import FlyteMagics, ask_help
 from flyte_nb.notebook.recovery import offer_recovery
 from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
 from flyte_nb.notebook.views.bundle import bundle_of_run
@@ -57,6 +57,7 @@ def load(shell: Any) -> None:
         attached.matcher = make_matcher(lambda: shell.user_ns)
         shell.Completer.custom_matchers.append(attached.matcher)
         shell.register_magics(FlyteMagics)
+        shell.input_transformers_cleanup.append(ask_help)
         offer_recovery()
         if origin.kernel_shell() is not None:
             nest_asyncio2.apply()
@@ -74,6 +75,7 @@ def unload(shell: Any) -> None:
         return
     if attached.matcher is not None:
         shell.Completer.custom_matchers.remove(attached.matcher)
+        shell.input_transformers_cleanup.remove(ask_help)
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop("flyte", None)
     stop_short_tracebacks(shell)
@@ -81,6 +83,7 @@ def unload(shell: Any) -> None:
     stop_progress()
     if attached.explorers is not None:
         watcher.observers.remove(attached.explorers)
+        conditions.console = conditions.Console()
         run.renderers.remove(render)
         launch.origins.remove(origin.find_origin)
         shell.events.unregister("post_run_cell", attached.explorers.end_cell)
@@ -116,6 +119,7 @@ def _attach_explorers(shell: Any, served: Forms) -> Explorers:
     explorers.channels.responder = Actions(shell.user_ns, explorers, served).respond
     serve_forms(shell, explorers, served)
     watcher.observers.append(explorers)
+    conditions.console = None
     run.renderers.append(render)
     launch.origins.append(origin.find_origin)
     shell.events.register("post_run_cell", explorers.end_cell)

@@ -1,40 +1,47 @@
 """Errors in cells: the user's cell and the user's tasks, without the machinery between them.
 
 IPython shows every frame from the cell to the `raise`. Of an error that passed through this package, only the frames of
-the user's code are shown, and one line says which action of which run failed.
+the user's code are shown: from the cell through the tasks that called each other. One line says which action of which
+run failed. `%debug` then stands where the innermost of them failed, and `up` leads to the cell.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import collections
+import dataclasses
+import enum
+import inspect
 import linecache
 import os
+import re
 import sys
-import threading
-from concurrent import futures
 from types import TracebackType
 from typing import Any
 
+import nest_asyncio2
 from IPython.core import interactiveshell
 
+from flyte_nb.engine.tracebacks import entries_of, stacked, without_machinery
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.executors.user_code import is_engine_file, is_users_file
-from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.executors.user_code import PACKAGE, is_users_file
+from flyte_nb.remote.debugging import failed_action
 from flyte_nb.remote.run import Run
+from flyte_nb.remote.search import did_you_mean
 from flyte_nb.store.errors import StoreError
 
-__all__ = ["show_short_tracebacks", "stop_short_tracebacks", "without_machinery"]
+__all__ = ["show_short_tracebacks", "stop_short_tracebacks"]
 
 SHORTENED = (BaseRuntimeError, StoreError, TypeError, ValueError, KeyboardInterrupt, asyncio.CancelledError)
-"""What the package raises on purpose; anything else would be a fault of its own, and is shown whole."""
-MACHINERY = (
-    contextlib.__file__,
-    threading.__file__,
-    os.path.dirname(futures.__file__) + os.sep,
+"""What the package raises on purpose; what else arises in it would be a fault of its own, and is shown whole."""
+BETWEEN = (
     os.path.dirname(interactiveshell.__file__) + os.sep,
+    collections.__file__,
+    dataclasses.__file__,
+    enum.__file__,
+    nest_asyncio2.__file__,
 )
-
+KEYWORD = re.compile(r"(?P<callable>[\w.]+)\(\) got an unexpected keyword argument '(?P<keyword>\w+)'")
 CELL_MAGIC = "get_ipython().run_cell_magic('flyte'"
 
 
@@ -45,13 +52,14 @@ def show_short_tracebacks(shell: Any) -> None:
         return
 
     def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
-        kind, value, _ = exc_tuple if exc_tuple is not None else sys.exc_info()
-        if isinstance(value, SHORTENED):
+        kind, value, tb = exc_tuple if exc_tuple is not None else sys.exc_info()
+        is_shortened = isinstance(value, SHORTENED) or arose_in_user_code(tb) or is_answer(value, tb)
+        if is_shortened and value is not None:
             shorten(value)
             exc_tuple = (kind, value, value.__traceback__)
         original(exc_tuple, *args, **options)
-        if sys.last_traceback is None and isinstance(value, SHORTENED):  # `%debug` begins where the cell failed
-            sys.last_traceback = getattr(value.__cause__, "__traceback__", None)
+        if is_shortened and value is not None:
+            point_debugger_at(value)
 
     showtraceback._flyte_nb = original  # type: ignore[attr-defined]
     shell.showtraceback = showtraceback
@@ -66,20 +74,33 @@ def stop_short_tracebacks(shell: Any) -> None:
 
 def shorten(error: BaseException) -> None:
     """Cuts the machinery out of the tracebacks of an error and its causes, and says where its run failed."""
-    error.__traceback__ = without_cell_magic(without_machinery(error.__traceback__) or error.__traceback__)
+    error.__traceback__ = without_cell_magic(users_frames(error.__traceback__) or error.__traceback__)
     seen, link = {id(error)}, error
     while (cause := cause_of(link)) is not None and id(cause) not in seen:
         seen.add(id(cause))
-        cause.__traceback__ = without_machinery(cause.__traceback__)
+        cause.__traceback__ = users_frames(cause.__traceback__)
         if not has_users_frame(cause.__traceback__):  # caught inside the package: the error says it in the user's words
             link.__cause__, link.__suppress_context__ = None, True
             keep_notes(link, cause)
             break
         link = cause
     run = getattr(error, "run", None)
-    note = note_of(run) if isinstance(run, Run) else ""
+    note = note_of(run) if isinstance(run, Run) else near_keyword(error)
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
+
+
+def point_debugger_at(error: BaseException) -> None:
+    """Has `%debug` begin where the task failed: one stack from the cell through the tasks down to there."""
+    entries = entries_of(error.__traceback__)
+    link = error
+    while isinstance(link, BaseRuntimeError) and link.__cause__ is not None:
+        link = link.__cause__
+        inner = entries_of(link.__traceback__)
+        if inner and not any(entry.tb_frame is inner[-1].tb_frame for entry in entries):
+            entries += inner
+    if entries:
+        error.__traceback__ = sys.last_traceback = stacked(entries)
 
 
 def keep_notes(error: BaseException, cause: BaseException) -> None:
@@ -90,17 +111,19 @@ def keep_notes(error: BaseException, cause: BaseException) -> None:
 
 
 def note_of(run: Run) -> str:
-    """That the run was aborted, or which action failed and where.
+    """That the run was aborted, or which action failed, where, and how to look into it.
 
-    in quick.fit (action a3f9, cell 3, line 7) of run r7k2m9: %flyte show r7k2m9
+    in report/share[1] (action a3f9, cell 3, line 7) of run r7k2m9
+    see %flyte show r7k2m9, %flyte debug r7k2m9
     """
     if run.phase == "aborted":
         return f"run {run.name} of {run.task_name} was aborted: %flyte show {run.name}"
-    error = RunReader(run.name).document(details=False, limit_bytes=0)["error"]
-    if error is None or not error["action"]:
+    failed = failed_action(run)
+    if failed is None or failed.error_info is None:
         return ""
-    facts = ", ".join(filter(None, [f"action {error['action'][:8]}", error["place"]]))
-    return f"in {run[error['action']].task_name} ({facts}) of run {run.name}: %flyte show {run.name}"
+    facts = ", ".join(filter(None, [f"action {failed.name[:8]}", failed.error_info.place]))
+    look = f"see %flyte show {run.name}, %flyte debug {run.name}"
+    return f"in {failed.path} ({facts}) of run {run.name}\n{look}"
 
 
 def cause_of(error: BaseException) -> BaseException | None:
@@ -108,23 +131,34 @@ def cause_of(error: BaseException) -> BaseException | None:
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def without_machinery(tb: TracebackType | None) -> TracebackType | None:
-    """The traceback without frames of the package and of what it calls; one that never passed it stays as it is.
+def arose_in_user_code(tb: TracebackType | None) -> bool:
+    """Whether an error that passed through this package comes from code of the user's that it called."""
+    files = [entry.tb_frame.f_code.co_filename for entry in entries_of(tb)]
+    inner = next((file for file in reversed(files) if file.startswith(PACKAGE) or is_users_file(file)), "")
+    return bool(inner) and not inner.startswith(PACKAGE) and any(file.startswith(PACKAGE) for file in files)
 
-    Returns:
-        None when nothing is left.
-    """
-    frames = []
-    while tb is not None:
-        frames.append(tb)
-        tb = tb.tb_next
-    if not any(is_engine_file(one.tb_frame.f_code.co_filename) for one in frames):
-        return frames[0] if frames else None
-    kept = [one for one in frames if not is_machinery(one.tb_frame.f_code.co_filename)]
-    short: TracebackType | None = None
-    for one in reversed(kept):
-        short = TracebackType(short, one.tb_frame, one.tb_lasti, one.tb_lineno)
-    return short
+
+def is_answer(error: BaseException | None, tb: TracebackType | None) -> bool:
+    """Whether the package says in a sentence that there is nothing of a name: no fault of its own."""
+    if not isinstance(error, KeyError | AttributeError) or not error.args or " object has no " in str(error):
+        return False
+    return " " in str(error.args[0]) and entries_of(tb)[-1].tb_frame.f_code.co_filename.startswith(PACKAGE)
+
+
+def near_keyword(error: BaseException) -> str:
+    """`Did you mean resources=?` for a misspelt keyword of one of Flyte's classes or functions, else empty."""
+    found = KEYWORD.match(str(error)) if isinstance(error, TypeError) else None
+    if found is None:
+        return ""
+    named: Any = sys.modules["flyte_nb"]
+    for name in found["callable"].removesuffix(".__init__").split("."):
+        named = getattr(named, name, None)
+    return did_you_mean(found["keyword"], inspect.signature(named).parameters).strip() if callable(named) else ""
+
+
+def users_frames(tb: TracebackType | None) -> TracebackType | None:
+    """The traceback without the machinery of this package, and what lies between that and the cell."""
+    return without_machinery(tb, BETWEEN)
 
 
 def without_cell_magic(tb: TracebackType | None) -> TracebackType | None:
@@ -138,7 +172,3 @@ def has_users_frame(tb: TracebackType | None) -> bool:
     while tb is not None and not is_users_file(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
     return tb is not None
-
-
-def is_machinery(filename: str) -> bool:
-    return is_engine_file(filename) or filename.startswith(MACHINERY)

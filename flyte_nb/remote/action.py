@@ -15,16 +15,14 @@ from flyte_nb.models import ActionID, ActionPhase
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
+from flyte_nb.remote.paths import outline_of
 from flyte_nb.remote.source import source
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import AttemptRow
 from flyte_nb.types.anything import decode_anything
 from flyte_nb.types.offload import unpack_values
 
-__all__ = ["Action", "ActionDetails", "Actions", "ErrorInfo", "WAIT_SECONDS"]
-
-WAIT_SECONDS = 0.1
-"""How often a run of another process is looked at while one waits for it."""
+__all__ = ["Action", "ActionDetails", "Actions", "ErrorInfo"]
 
 
 class ErrorInfo:
@@ -106,6 +104,11 @@ class Action:
         return str(self._row.task)
 
     @property
+    def path(self) -> str:
+        """The tasks that lead to it, from the root on, `report/share[1]`; `run[path]` finds it."""
+        return outline_of(self.run_name).path_of(self.name)
+
+    @property
     def kind(self) -> str:
         """task, trace or condition."""
         return str(self._row.kind)
@@ -178,8 +181,8 @@ class Action:
     @blocking_method
     def inputs(self: Action) -> ActionInputs:
         """Its inputs by name: fresh values. Values whose types cannot be loaded come as plain data."""
-        row = self._row
-        if row.kind == "trace":
+        row = self._with_values()
+        if row.kind != "task":
             names = [name for name, _ in row.trace_inputs or ()]
             return ActionInputs(zip(names, _decode_anything(row.inputs), strict=False))
         signature = source.signature(self.run_name, row)
@@ -196,10 +199,10 @@ class Action:
         Raises:
             flyte_nb.errors.BaseRuntimeError: it failed, or is not over.
         """
-        row = self._row
+        row = self._with_values()
         if row.outputs is None:
             raise self.error or _no_outputs(self)
-        if row.kind == "trace":
+        if row.kind != "task":
             return ActionOutputs(_decode_anything(row.outputs), ["o0"])
         signature = source.signature(self.run_name, row)
         if signature is None:
@@ -207,6 +210,10 @@ class Action:
             names = [name for name, _ in task.outputs] if task is not None else []
             return ActionOutputs(_decode_anything(row.outputs), names)
         return ActionOutputs(signature.decode_outputs(row.outputs, source.blobs), signature.output_names)
+
+    def _with_values(self) -> Any:
+        """The row; one of a backend's list, which tells no values, is looked up again."""
+        return self._row if self._row.inputs else self.sync()._row
 
     @blocking_method
     def logs(self: Action, limit: int | None = None) -> Logs:
@@ -259,7 +266,7 @@ class Action:
             ValueError: it is a step of a task, or its run lives on another machine.
             TimeoutError: the process in which it lives does not answer.
         """
-        if self.kind != "task":
+        if self.kind == "trace":
             raise ValueError(f"{self.task_name} is a step of {self.parent_name}: abort that action")
         source.abort(self.run_name, reason, self.name)
 
@@ -267,7 +274,7 @@ class Action:
     def wait(self: Action, quiet: bool = False, wait_for: str = "terminal") -> None:
         """Returns when it is over (or, with `wait_for="running"`, when it runs)."""
         while not (self.sync().done() or (wait_for == "running" and self.phase == ActionPhase.RUNNING)):
-            time.sleep(WAIT_SECONDS)
+            source.wait(self.run_name, self.name, self.phase.value)
 
     def details(self) -> ActionDetails:
         """The same action, under Flyte's name for its details."""

@@ -41,7 +41,10 @@ def history_of(row: RunRow, code: str | None, forced: Collection[str]) -> Histor
 
     Raises:
         ActionNotFoundError: there is no action of such a name.
+        TypeError: the names are not a list of them.
     """
+    if isinstance(forced, str):
+        raise TypeError(f"{FORCED} is a list of names of actions, got {forced!r}: write [{forced!r}]")
     layers = list(_layers(row))
     again = _with_ancestors(layers, forced)
     if unknown := set(forced) - again:
@@ -50,10 +53,12 @@ def history_of(row: RunRow, code: str | None, forced: Collection[str]) -> Histor
     for depth, layer in enumerate(layers):
         excluded.append(again)
         again = again | _with_ancestors(layers[depth + 1 :], layer.forced)
-    history = None
+    history, home = None, source.store.home
     for layer, names in zip(reversed(layers), reversed(excluded), strict=True):
         name = layer.row.name
-        history = History.of(name, layer.outcomes, source.tasks(name), layer.row.code == code, names, history)
+        files = layer.row.options.get("raw_data_path") or str(home.data / name)
+        is_same_code = layer.row.code == code
+        history = History(name, files, layer.outcomes, source.tasks(name), is_same_code, names, history)
     assert history is not None
     return history
 

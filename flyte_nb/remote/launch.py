@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -22,15 +23,25 @@ from flyte_nb.engine.options import RunOptions
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
 from flyte_nb.engine.session import Session, session
 from flyte_nb.engine.state import RunState
+from flyte_nb.engine.tracebacks import without_machinery
 from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
 from flyte_nb.executors.placement import Isolation
+from flyte_nb.notify import NamedRule, Notification
+from flyte_nb.remote.backend.source import BackendSource
+from flyte_nb.remote.backend.task import BackendTask
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.run import Run
+from flyte_nb.remote.source import source
+from flyte_nb.remote.task_details import task_of
 
-__all__ = ["Mode", "Runner", "origins", "run", "with_runcontext"]
+__all__ = ["Mode", "Runner", "origin_of_call", "origins", "run", "with_runcontext"]
 
 Mode = Literal["local", "remote", "hybrid"]
 COPY_STYLES = ("loaded_modules", "all", "none", "custom")
+HERE_ONLY = frozenset(
+    {"mode", "isolation", "interactive_mode", "copy_style", "copy_bundle_to", "tracked", "tracked_strict", "_tracker"}
+)
+"""Parameters of `with_runcontext` that a run at a backend is not told: its code always goes by value."""
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """A run's folder is called as the run is, and `RUN/ACTION` names an action."""
 
@@ -44,15 +55,47 @@ class Runner:
     rerun: ClassVar[Any] = None
     """`flyte.rerun` with these options; set by the module that runs again, because it lies above this one."""
 
-    def __init__(self, options: RunOptions, mode: Mode) -> None:
+    def __init__(self, options: RunOptions, mode: Mode | None, asked: Mapping[str, Any] | None = None) -> None:
         self.options = options
         self._mode = mode
+        self._asked = asked or {}
         self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
 
     def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         """Starts a run and returns at once; `run.wait()` waits for it."""
+        backend = self._backend()
+        if backend is not None:
+            return self._start_there(backend, task, args, kwargs)
         active = session()
         return Run(start_run(active, self._prepare(active, task, args, kwargs)).name)
+
+    def _backend(self) -> BackendSource | None:
+        """Where the run goes: to a backend that is connected unless a task starts it, or `mode` says otherwise.
+
+        Raises:
+            InitializationError: `mode="remote"`, and no backend is connected.
+        """
+        if self._mode == "remote" and source.backend is None:
+            raise InitializationError(
+                "ClientNotInitializedError",
+                "user",
+                "No Flyte backend is connected: flyte.init(endpoint=...) or flyte.init_from_config() connects one. To "
+                "run here, leave mode out or say mode='local'.",
+            )
+        is_remote = self._mode == "remote" or (self._mode is None and current_scope.get() is None)
+        return source.backend if is_remote else None
+
+    def _start_there(
+        self, backend: BackendSource, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Run:
+        task = task_of(task)
+        if not isinstance(task, TaskTemplate):
+            raise _not_a_task(task)
+        if not isinstance(task, BackendTask):
+            return Run(backend.start(task, args, kwargs, self._asked))
+        if args:
+            raise TypeError(f"Inputs of the deployed task {task.name} are given by name, got {args!r} by position")
+        return Run(backend.start_deployed(task.name, task.version, kwargs, self._asked))
 
     def repeat(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
         """Runs a task for an earlier run, whose finished actions may be reused."""
@@ -73,11 +116,17 @@ class Runner:
 
     def _run(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
+        backend = self._backend()
+        if backend is not None:
+            return self._start_there(backend, task, args, kwargs)
         active = self._free_session()
         return self._to_end(active, self._prepare(active, task, args, kwargs))
 
     async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
+        backend = self._backend()
+        if backend is not None:
+            return await asyncio.to_thread(self._start_there, backend, task, args, kwargs)
         active = session()
         return await self._to_end_aio(active, self._prepare(active, task, args, kwargs))
 
@@ -115,15 +164,10 @@ class Runner:
         history: History | None = None,
     ) -> PreparedRun:
         __tracebackhide__ = True
+        task = task_of(task)
         if not isinstance(task, TaskTemplate):
             raise _not_a_task(task)
-        if self._mode == "remote":
-            raise InitializationError(
-                "ClientNotInitializedError",
-                "user",
-                "No Flyte backend is configured: runs are local. Leave mode out, or use mode='local'.",
-            )
-        notebook, cell = _origin()
+        notebook, cell = origin_of_call()
         context = {**outer_context.get(), **self.options.custom_context}
         recorded = {**self.options.recorded, "custom_context": context} if context else self.options.recorded
         options = replace(self.options, custom_context=context, recorded=recorded)
@@ -173,7 +217,8 @@ def with_runcontext(
     lists them.
 
     Args:
-        mode: local (the default), remote or hybrid.
+        mode: `remote` runs at the backend that `flyte.init` connected, `local` here; None there if one is connected,
+            and here otherwise or where a task starts the run.
         name: the run's name, numbered when another run has it; a fresh one by default.
         raw_data_path: folder for files and checkpoints of the run; in the store by default.
         run_base_dir: folder named as the base of outputs in `flyte.ctx()`.
@@ -183,6 +228,7 @@ def with_runcontext(
         labels: kept with the run; runs are found by them.
         annotations: kept with the run.
         max_action_concurrency: how many actions may be at work at once; 0 or None for no limit.
+        notifications: sent when the run ends: one of `flyte.notify`, or several.
         env_vars: environment variables of the run's processes; its tasks run in processes then.
         isolation: where tasks run: `kernel`, `process` or `virtualenv`; None lets the session or each task decide.
         custom_context: what `flyte.get_custom_context()` gives in every task.
@@ -191,7 +237,9 @@ def with_runcontext(
 
     Raises:
         ValueError: a value that Flyte refuses.
+        TypeError: a notification that is none.
     """
+    asked = {name: value for name, value in locals().items() if name not in HERE_ONLY and value not in (None, False)}
     if mode not in (None, "local", "remote", "hybrid"):
         raise ValueError(f"mode must be local, remote or hybrid, got {mode!r}")
     if mode == "hybrid" and (name is None or run_base_dir is None):
@@ -216,7 +264,8 @@ def with_runcontext(
         )
     if dry_run:
         raise NotImplementedError("dry_run=True asks a backend what it would do; leave it out to run here")
-    if raw_data_path is not None and "://" in raw_data_path and not raw_data_path.startswith("file://"):
+    is_here = mode != "remote" and source.backend is None
+    if is_here and raw_data_path is not None and "://" in raw_data_path and not raw_data_path.startswith("file://"):
         raise ValueError(f"raw_data_path must be a local folder here, got {raw_data_path!r}")
     if log_level is not None:
         logging.getLogger("flyte").setLevel(log_level)
@@ -238,7 +287,7 @@ def with_runcontext(
         "log_format": log_format if log_format != "console" else None,
         "reset_root_logger": reset_root_logger or None,
         "queue": queue,
-        "notifications": _kinds(notifications),
+        "notifications": [type(one).__name__ for one in several(notifications)] or None,  # addresses may be secret
         "cache_lookup_scope": cache_lookup_scope if cache_lookup_scope != "global" else None,
         "preserve_original_types": preserve_original_types or None,
         "debug": debug or None,
@@ -260,18 +309,25 @@ def with_runcontext(
         run_base_dir=run_base_dir,
         run_start_time=run_start_time,
         env_vars=env_vars or {},
+        notifications=several(notifications),
         isolation=isolation,
         recorded={key: value for key, value in recorded.items() if value is not None},
     )
-    return Runner(options, mode or "local")
+    return Runner(options, mode, asked)
 
 
-def _kinds(notifications: Any) -> list[str] | None:
-    """What notifications were asked for: their classes only, for addresses may be secret."""
-    if notifications is None:
-        return None
-    several = notifications if isinstance(notifications, tuple | list) else (notifications,)
-    return [type(notification).__name__ for notification in several]
+def several(notifications: Any) -> tuple[Notification | NamedRule, ...]:
+    """The notifications that were asked for.
+
+    Raises:
+        TypeError: one of them is none.
+    """
+    given = () if notifications is None else notifications
+    found = tuple(given) if isinstance(given, tuple | list) else (given,)
+    for one in found:
+        if not isinstance(one, Notification | NamedRule):
+            raise TypeError(f"notifications must be of flyte.notify (Slack, Email, ...), got {one!r}")
+    return found
 
 
 def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
@@ -291,13 +347,13 @@ def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Ru
         KeyboardInterrupt: Stop was pressed; the run is recorded as aborted.
     """
     __tracebackhide__ = True
-    return Runner(RunOptions(), "local")._run(task, *args, **kwargs)
+    return Runner(RunOptions(), None)._run(task, *args, **kwargs)
 
 
 @functools.wraps(_plain_run)
 async def _plain_run_aio(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
     __tracebackhide__ = True
-    return await Runner(RunOptions(), "local")._run_aio(task, *args, **kwargs)
+    return await Runner(RunOptions(), None)._run_aio(task, *args, **kwargs)
 
 
 _plain_run.__qualname__ = "run"  # the name in Python's own message, when the task is missing
@@ -312,13 +368,13 @@ def _not_a_task(given: Any) -> TypeError:
 
 
 def _with_run(error: BaseException, state: RunState) -> BaseException:
-    """The error with the run in `.run`, and the engine's own frames cut off its traceback."""
+    """The error with the run in `.run`, and a traceback of the tasks that it passed through, without the engine's."""
     with suppress(KeyError):  # it could not even begin to be recorded
         error.run = Run(state.name)  # type: ignore[attr-defined]
-    return error.with_traceback(None)
+    return error.with_traceback(without_machinery(error.__traceback__))
 
 
-def _origin() -> tuple[str, str]:
+def origin_of_call() -> tuple[str, str]:
     """The notebook and cell, or the script, that start the run; a nested run names those of its parent."""
     scope = current_scope.get()
     if scope is not None:

@@ -52,6 +52,9 @@ class ActionOutputs(tuple[Any, ...]):
 class ActionInputs(UserDict[str, Any]):
     """The inputs of an action by name."""
 
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f"There is no input {name!r}; inputs: {', '.join(self.data) or 'none'}")
+
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary of them."""
         return dict(self.data)

@@ -23,7 +23,17 @@ from flyte_nb.remote.search import did_you_mean
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.previews import short_text
 
-__all__ = ["Given", "describe_parameters", "input_from_text", "isolation_named", "labels_of", "parameter_named"]
+__all__ = [
+    "Given",
+    "describe_parameters",
+    "input_from_text",
+    "isolation_named",
+    "labels_of",
+    "parameter_help",
+    "parameter_named",
+    "parameter_text",
+    "task_help",
+]
 
 PLAIN = (int, float, str, bool, bytes)
 """Types whose text is never JSON."""
@@ -41,6 +51,7 @@ class Given:
     inputs: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     isolation: Isolation | None = None
+    name: str | None = None
 
     def take_option(self, option: str, rest: list[str]) -> None:
         """Takes `--name value`, `--name=value`, `--flag`, `--no-flag`, `--label KEY=VALUE` or `--isolation WHERE`.
@@ -109,7 +120,7 @@ class Given:
         return self._begun(self._runner().start)
 
     def _runner(self) -> Runner:
-        return with_runcontext(labels=self.labels, isolation=self.isolation)
+        return with_runcontext(name=self.name, labels=self.labels, isolation=self.isolation)
 
     def _begun(self, begin: Callable[..., Run]) -> Run:
         self.check()
@@ -166,8 +177,29 @@ def describe_parameters(task: TaskTemplate[Any, Any]) -> str:
     inputs = task.native_interface.inputs
     if not inputs:
         return "It takes no inputs."
-    texts = [f"{name}: {describe_type(declared)}{_default(default)}" for name, (declared, default) in inputs.items()]
-    return f"It takes {', '.join(texts)}."
+    return f"It takes {', '.join(parameter_text(task, name) for name in inputs)}."
+
+
+def parameter_text(task: TaskTemplate[Any, Any], name: str) -> str:
+    """A parameter as it is declared: `rate: float = 0.1`."""
+    declared, default = task.native_interface.inputs[name]
+    return f"{name}: {describe_type(declared)}{_default(default)}"
+
+
+def parameter_help(task: TaskTemplate[Any, Any], name: str) -> str:
+    """What the task's docstring says of a parameter; empty when nothing."""
+    said = task.native_interface.docstring
+    return " ".join(said.input_descriptions.get(name, "").split()) if said is not None else ""
+
+
+def task_help(task: TaskTemplate[Any, Any]) -> str:
+    """The task, what its docstring says of it, and its parameters, a line each."""
+    said = task.native_interface.docstring
+    declared = {name: parameter_text(task, name) for name in task.native_interface.inputs}
+    width = max(map(len, declared.values()), default=0)
+    lines = [f"  {text.ljust(width)}  {parameter_help(task, name)}".rstrip() for name, text in declared.items()]
+    about = said.short_description if said is not None and said.short_description else ""
+    return "\n".join([f"{task.name}{': ' * bool(about)}{about}", *(lines or ["  takes no inputs"])])
 
 
 def isolation_named(text: str) -> Isolation:

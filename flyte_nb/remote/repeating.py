@@ -21,7 +21,7 @@ from flyte_nb.remote.parameters import Given
 from flyte_nb.remote.rerun import Repeated, prepare_fork, prepare_rerun
 from flyte_nb.remote.run import Run
 
-__all__ = ["Asked", "ask_fork", "ask_recovery", "ask_rerun"]
+__all__ = ["Asked", "ask_fork", "ask_recovery", "ask_rerun", "one_message"]
 
 UNAVAILABLE = ("CodeNotFound", "EnvironmentNotFound", "InputsNotFound", "TaskNotFound")
 """Codes of the errors that say that something was not recorded."""
@@ -47,7 +47,7 @@ class Asked:
             CommandError: the inputs do not fit.
             flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the new run.
         """
-        with _one_message():
+        with one_message():
             return self._asked().start(self.given.inputs)
 
     def begin(self) -> Run:
@@ -56,7 +56,7 @@ class Asked:
         Raises:
             CommandError: the inputs do not fit.
         """
-        with _one_message():
+        with one_message():
             return self._asked().begin(self.given.inputs)
 
     def plan(self) -> ForkPlan:
@@ -65,7 +65,7 @@ class Asked:
         Raises:
             CommandError: the inputs do not fit.
         """
-        with _one_message():
+        with one_message():
             return plan_fork(self._run, self._repeated.task, self._forced, **self.given.inputs)
 
     def _asked(self) -> Repeated:
@@ -83,7 +83,7 @@ def ask_rerun(run: Run, action: str | None) -> Asked:
         run: the run.
         action: begins there, with its task and inputs.
     """
-    with _one_message():
+    with one_message():
         return Asked(run.name, prepare_rerun(run.name, run[action].name if action else ROOT))
 
 
@@ -96,7 +96,7 @@ def ask_recovery(run: Run, forced: Sequence[str]) -> Asked:
     """
     if not run.done():
         raise CommandError(f"Run {run.name} is still {run.phase.value}. Wait for its end, or abort it.")
-    with _one_message():
+    with one_message():
         names = [run[action].name for action in forced]
         return Asked(run.name, prepare_rerun(run.name, recover=True, forced=names), names)
 
@@ -109,13 +109,13 @@ def ask_fork(run: Run, task: TaskTemplate[Any, Any], forced: Sequence[str]) -> A
         task: with the code as it stands.
         forced: actions that run again all the same.
     """
-    with _one_message():
+    with one_message():
         names = [run[action].name for action in forced]
         return Asked(run.name, prepare_fork(run.name, task, names), names)
 
 
 @contextmanager
-def _one_message() -> Iterator[None]:
+def one_message() -> Iterator[None]:
     """What goes wrong before a run starts is one message; what goes wrong in it stays as it is."""
     __tracebackhide__ = True
     try:

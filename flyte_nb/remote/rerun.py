@@ -25,7 +25,7 @@ from flyte_nb.engine.identity import ROOT
 from flyte_nb.engine.options import MASKED_INPUTS, RunOptions
 from flyte_nb.engine.secrets.masking import MASK, MASKED_NOTE
 from flyte_nb.engine.session import Session, session
-from flyte_nb.errors import RuntimeUserError
+from flyte_nb.errors import ActionNotFoundError, RuntimeUserError
 from flyte_nb.remote.calls import Blocking
 from flyte_nb.remote.histories import FORCED, LINEAGE, history_of
 from flyte_nb.remote.inherited import given_over, inherited, with_variables
@@ -37,7 +37,7 @@ from flyte_nb.store.rows import ActionRow, RunRow
 from flyte_nb.types.signature import signature_of
 from flyte_nb.types.trees import pack, unpack
 
-__all__ = ["Repeated", "fork", "name_of", "prepare_fork", "prepare_rerun", "rerun"]
+__all__ = ["Repeated", "fork", "masked_inputs", "name_of", "prepare_fork", "prepare_rerun", "rerun"]
 
 logger = logging.getLogger("flyte")
 
@@ -96,7 +96,7 @@ class Repeated(NamedTuple):
 
 
 def _rerun(
-    run_name: str,
+    run_name: str | Run,
     action_name: str = ROOT,
     recover: bool = False,
     force_rerun_actions: Sequence[str] | None = None,
@@ -107,7 +107,7 @@ def _rerun(
     """Runs the recorded code of a run again, also in a kernel where its cells were never run.
 
     Args:
-        run_name: the run.
+        run_name: the run, or its name.
         action_name: starts with this action's task and inputs instead of the root's; not with `recover`.
         recover: what finished is reused: the run goes on where it stopped.
         force_rerun_actions: with `recover`, names of actions that run again all the same, and what contains them.
@@ -123,12 +123,12 @@ def _rerun(
         flyte_nb.errors.BaseRuntimeError: the new run failed.
     """
     __tracebackhide__ = True
-    prepared = prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())
+    prepared = prepare_rerun(name_of(run_name), action_name, recover, force_rerun_actions or ())
     return prepared.under(_given).start(inputs)
 
 
 async def _rerun_aio(
-    run_name: str,
+    run_name: str | Run,
     action_name: str = ROOT,
     recover: bool = False,
     force_rerun_actions: Sequence[str] | None = None,
@@ -136,7 +136,7 @@ async def _rerun_aio(
     _given: RunOptions | None = None,
     **inputs: Any,
 ) -> Run:
-    prepared = prepare_rerun(run_name, action_name, recover, force_rerun_actions or ())
+    prepared = prepare_rerun(name_of(run_name), action_name, recover, force_rerun_actions or ())
     return await prepared.under(_given).start_aio(inputs)
 
 
@@ -194,29 +194,41 @@ def prepare_rerun(name: str, action_name: str = ROOT, recover: bool = False, for
         raise ValueError("force_rerun_actions= needs recover=True: else every action runs again")
     active, row = session(), source.run(name)
     code = active.code.load(row.code, name)
-    action = source.action(name, action_name)
+    try:
+        action = source.action(name, action_name)
+    except KeyError as error:
+        raise ActionNotFoundError(str(error.args[0])) from None
     task = code.task(action.task)
     recorded = signature_of(task).decode_inputs(action.inputs, active.values)
     if not recover:
-        return Repeated(_options(row, "reruns"), task, recorded, None, _masked(row, action))
+        return Repeated(_options(row, "reruns"), task, recorded, None, masked_inputs(row, action))
     _tell_changes(name, code)
     history = history_of(row, row.code, forced)
-    return Repeated(_options(row, "recovers", forced), task, recorded, history, _masked(row, action))
+    return Repeated(_options(row, "recovers", forced), task, recorded, history, masked_inputs(row, action))
 
 
 def prepare_fork(name: str, task: TaskTemplate[Any, Any], forced: Sequence[str] = ()) -> Repeated:
     """What `fork` starts; see there."""
+    if not isinstance(task, TaskTemplate):
+        raise TypeError(f"fork runs a task as it stands: flyte.fork(run, task), got {task!r} for the task")
     active, row = session(), source.run(name)
     active.code.remember_sources(row.code)
     inputs = _recorded_inputs(active, name)
     taken = {key: value for key, value in inputs.items() if key in signature_of(task).input_names}
-    masked = set(_masked(row, source.action(name, ROOT))) & set(signature_of(task).input_names)
+    masked = set(masked_inputs(row, source.action(name, ROOT))) & set(signature_of(task).input_names)
     return Repeated(_options(row, "forks", forced), task, taken, history_of(row, None, forced), sorted(masked))
 
 
 def name_of(run: str | Run) -> str:
-    """The run's name."""
-    return run.name if isinstance(run, Run) else run
+    """The run's name.
+
+    Raises:
+        TypeError: it is neither a run nor a name.
+    """
+    name = run.name if isinstance(run, Run) else run
+    if not isinstance(name, str):
+        raise TypeError(f"a run is given as it is or by its name, got {name!r}")
+    return name
 
 
 def _recorded_inputs(active: Session, run: str) -> dict[str, Any]:
@@ -248,7 +260,7 @@ def _options(row: RunRow, lineage: str, forced: Sequence[str] = ()) -> RunOption
     return replace(options, recorded={**options.recorded, **itself})
 
 
-def _masked(row: RunRow, action: ActionRow | LiveAction) -> list[str]:
+def masked_inputs(row: RunRow, action: ActionRow | LiveAction) -> list[str]:
     """Names of the inputs of an action whose record lacks a secret's value; a run in memory has it."""
     if not isinstance(action, ActionRow):
         return []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +11,10 @@ from typing import Any
 
 from flyte_nb.engine.run import wait_for_run
 from flyte_nb.engine.session import current_session
+from flyte_nb.engine.tracebacks import without_machinery
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
 from flyte_nb.remote.action import (
-    WAIT_SECONDS,
     Action,
     ActionDetails,
     Actions,
@@ -27,6 +26,7 @@ from flyte_nb.remote.action import (
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
+from flyte_nb.remote.paths import find_action
 from flyte_nb.remote.source import source
 
 __all__ = ["Run", "RunDetails", "TimeFilter", "renderers"]
@@ -97,7 +97,8 @@ class Run:
         Raises:
             ValueError: runs cannot be sorted by that, or a filter needs a backend.
         """
-        if asked := [key for key, value in elsewhere.items() if value not in (None, False)]:
+        asked = {key: value for key, value in elsewhere.items() if value not in (None, False)}
+        if asked and source.backend is None:
             raise ValueError(f"Runs of this project cannot be filtered by {', '.join(asked)}; leave it out")
         if sort_by is not None and sort_by[0] not in ("created_at", "start_time"):
             raise ValueError(f"Runs are sorted by created_at, not by {sort_by[0]!r}")
@@ -112,14 +113,15 @@ class Run:
             since=window.after,
             until=window.before,
             limit=None if with_label_keys or oldest_first else limit,
+            **asked,
         )
         kept = [row for row in rows if all(key in row.labels for key in with_label_keys or ())]
         return iter([cls(row.name) for row in (kept[::-1] if oldest_first else kept)[:limit]])
 
     @property
     def url(self) -> str:
-        """Names this run: store and name."""
-        return f"flyte-nb://{source.store.home.path}/{self.name}"
+        """Names this run: store and name; of a run at a backend, its page there."""
+        return source.url(self.name)
 
     @property
     def action_id(self) -> ActionID:
@@ -191,7 +193,7 @@ class Run:
     @property
     def root(self) -> Action:
         """The root action."""
-        return self[ROOT]
+        return Action(self.name, ROOT)
 
     def actions(
         self, task: str | None = None, phase: Any = None, parent: str | None = None, kind: str | None = None
@@ -201,12 +203,15 @@ class Run:
         return found.where(task, phase, parent, kind)
 
     def __getitem__(self, action: str) -> Action:
-        """An action by name, or by an unambiguous beginning of it.
+        """An action by its path (`run["report/share[1]"]`), its name, or an unambiguous beginning of that.
+
+        A path is the names of tasks from a caller to what it called; `[i]` picks the i-th call, from 0 on. It need not
+        begin at the root.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is none, or more than one; the message names those that fit, or near ones.
         """
-        return Action(self.name, action)
+        return Action(self.name, find_action(self.name, action))
 
     def done(self) -> bool:
         """Whether it is over."""
@@ -222,7 +227,7 @@ class Run:
             except BaseRuntimeError:  # `wait` says when, `raise_for_status` and `outputs` say what
                 return
         while not (self.done() or (wait_for == "running" and self.phase == ActionPhase.RUNNING)):
-            time.sleep(WAIT_SECONDS)
+            source.wait(self.name, ROOT, self.phase.value)
 
     async def watch(self, cache_data_on_done: bool = False) -> AsyncIterator[ActionDetails]:
         """The root action's details each time its phase changes, until it is over.
@@ -238,7 +243,7 @@ class Run:
                 yield root
             if root.done():
                 return
-            await asyncio.sleep(WAIT_SECONDS)
+            await asyncio.to_thread(source.wait, self.name, ROOT, root.phase.value)
 
     @blocking_method
     def inputs(self: Run) -> ActionInputs:
@@ -253,6 +258,8 @@ class Run:
             flyte_nb.errors.BaseRuntimeError: the run failed or was aborted.
         """
         self.wait()
+        if self.phase in (ActionPhase.FAILED, ActionPhase.ABORTED, ActionPhase.TIMED_OUT):
+            self.raise_for_status()
         return self.root.outputs()
 
     @blocking_method
@@ -317,10 +324,17 @@ class Run:
         """Raises the run's error if it failed.
 
         Raises:
-            flyte_nb.errors.BaseRuntimeError: it did.
+            flyte_nb.errors.BaseRuntimeError: it did; `.run` is this run, and `__cause__` the original exception while
+                that is in this process's memory.
         """
-        if self.error is not None:
-            raise self.error
+        live = source.live(self.name)
+        failure = live.finished.exception() if live is not None and live.finished.done() else None
+        if isinstance(failure, BaseRuntimeError):
+            failure.with_traceback(without_machinery(failure.__traceback__))
+        error = failure or self.error
+        if error is not None:
+            error.run = self  # type: ignore[attr-defined]  # as `flyte.run` does
+            raise error
 
     @blocking_method
     def details(self: Run) -> RunDetails:
@@ -360,8 +374,8 @@ class Run:
         row = source.run(self.name)
         seconds = duration_of(row.started_ns, row.ended_ns).total_seconds()
         failure = f" · {row.error.code}: {row.error.message.splitlines()[0]}" if row.error and row.error.message else ""
-        actions = f"{row.action_count:,} action{'s' * (row.action_count != 1)}"
-        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s · {actions}{failure}>"
+        counted = f" · {row.action_count:,} action{'s' * (row.action_count != 1)}" if row.action_count else ""
+        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s{counted}{failure}>"
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None

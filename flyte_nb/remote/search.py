@@ -10,11 +10,13 @@ from typing import Any
 from flyte_nb.authoring.environment import TaskEnvironment
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.session import current_session
+from flyte_nb.errors import RemoteTaskNotFoundError
+from flyte_nb.remote.deployed import find, load
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.source import source
 
-__all__ = ["LAST", "did_you_mean", "find_run", "find_task", "tasks_in"]
+__all__ = ["LAST", "did_you_mean", "find_deployed_task", "find_run", "find_task", "last_run", "tasks_in"]
 
 LAST = "last"
 """Stands for the run that was started last."""
@@ -26,7 +28,8 @@ def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any
 
     Args:
         namespace: the user's names.
-        words: a name in it, also dotted (`module.task`), or a task's full name (`environment.task`).
+        words: a name in it, also dotted (`module.task`), or a task's full name (`environment.task`); of a deployed
+            task also with its version (`environment.task:version`).
 
     Raises:
         CommandError: there is none; the message says what the name is, and names near tasks.
@@ -37,6 +40,8 @@ def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any
     tasks = tasks_in(namespace)
     if words in tasks:
         return tasks[words]
+    if found is None and (deployed := find_deployed_task(words)) is not None:
+        return deployed
     near = did_you_mean(words, tasks)
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in words.split(".")):
         raise CommandError(f"Say which task by its name; {words!r} is not a name.{near}")
@@ -46,6 +51,26 @@ def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any
     kind = "a function" if callable(found) and hasattr(found, "__code__") else f"of type {type(found).__name__}"
     hint = " Declare it with @env.task." if kind == "a function" else ""
     raise CommandError(f"{words!r} is {kind}, not a task.{hint}{near}")
+
+
+def find_deployed_task(words: str) -> TaskTemplate[Any, Any] | None:
+    """The deployed task that is meant, None where none has the name.
+
+    Args:
+        words: its full name, with its version behind a colon unless the latest is meant.
+
+    Raises:
+        CommandError: it has no such version; the message names near ones.
+    """
+    name, colon, version = words.partition(":")
+    if not words.isprintable() or "." not in name:
+        return None
+    try:
+        return load(find(name, version or None))
+    except RemoteTaskNotFoundError as error:
+        if colon:
+            raise CommandError(error.args[0]) from None
+        return None
 
 
 def tasks_in(namespace: Mapping[str, Any]) -> dict[str, TaskTemplate[Any, Any]]:
@@ -68,7 +93,10 @@ def find_run(words: str) -> Run:
         CommandError: there is none, or more than one.
     """
     if words == LAST:
-        return Run(_last())
+        last = last_run()
+        if last is None:
+            raise CommandError("There are no runs yet: %flyte run TASK")
+        return last
     try:
         return Run(words)
     except KeyError as error:
@@ -79,6 +107,15 @@ def find_run(words: str) -> Run:
             some = f"{len(starting)} runs start with {words!r}: {', '.join(starting[:5])} ..."
             raise CommandError(f"{some} Give more of the name.") from None
         raise CommandError(str(error.args[0])) from None
+
+
+def last_run() -> Run | None:
+    """The run that was started last: in this process, else of the store; None before the first."""
+    active = current_session()
+    if active is not None and active.runs:
+        return Run(next(reversed(active.runs)))
+    rows = source.runs(limit=1)
+    return Run(rows[0].name) if rows else None
 
 
 def did_you_mean(words: str, known: Iterable[str]) -> str:
@@ -93,16 +130,6 @@ def _looked_up(namespace: Mapping[str, Any], words: str) -> Any:
     for part in rest:
         found = getattr(found, part, None)
     return found
-
-
-def _last() -> str:
-    active = current_session()
-    if active is not None and active.runs:
-        return next(reversed(active.runs))
-    rows = source.runs(limit=1)
-    if not rows:
-        raise CommandError("There are no runs yet: %flyte run TASK")
-    return rows[0].name
 
 
 def _known() -> list[str]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine.isolation import session_isolation
 from flyte_nb.errors import InitializationError
 from flyte_nb.executors.placement import Isolation
+from flyte_nb.remote.backend.client import Client, Connection, check_installed
+from flyte_nb.remote.backend.source import BackendSource
+from flyte_nb.remote.backend.translation import translated
 from flyte_nb.remote.calls import blocking
+from flyte_nb.remote.source import source
 
 __all__ = [
     "current_domain",
@@ -26,7 +31,7 @@ __all__ = [
 
 CONFIG_FILES = ("config.yaml", ".flyte/config.yaml", "~/.union/config.yaml", "~/.flyte/config.yaml")
 
-FLYTES_OWN = frozenset(
+BACKENDS_OWN = frozenset(
     {
         "headless",
         "insecure",
@@ -49,13 +54,12 @@ FLYTES_OWN = frozenset(
         "source_config_path",
         "sync_local_sys_paths",
         "load_plugin_type_transformers",
-        "local_persistence",
-        "local_tracked",
-        "local_tracked_strict",
         "scopes",
     }
 )
-"""Parameters of Flyte's that say how to reach a backend: accepted, and kept."""
+"""Parameters of Flyte's that say how to reach a backend: passed on with an endpoint, kept without one."""
+LOCALS_OWN = frozenset({"local_persistence", "local_tracked", "local_tracked_strict"})
+"""Parameters of Flyte's about its own local runs: runs here are always kept."""
 
 _settings: dict[str, Any] = {}
 
@@ -75,85 +79,139 @@ def init(
     isolation: Isolation | None = None,
     **options: Any,
 ) -> None:
-    """Sets names, log levels and isolation for the runs of this process. Optional: without it, runs are local too.
+    """Sets where runs go, names, log levels and isolation. Optional: without it runs are local, and `init()` makes them
+    local again.
+
+    With an endpoint (of a Flyte 2 backend or of `flyte-nb serve`) `flyte.run` and `flyte.deploy` go there, and
+    `flyte.remote` reads from there, through Flyte's own SDK in a process of its own. No request goes out yet.
 
     Args:
-        org: kept and shown.
-        project: what `flyte.current_project()` gives.
-        domain: what `flyte.current_domain()` gives.
+        org: organization at the backend.
+        project: what `flyte.current_project()` gives; where runs go at the backend.
+        domain: what `flyte.current_domain()` gives; likewise.
         root_dir: kept and shown.
         log_level: level of the logger `flyte`.
         user_log_level: level of the logger `flyte.user`.
-        endpoint: address of a Flyte backend.
-        api_key: key of a Flyte backend.
-        isolation: where tasks run: `kernel`, `process` or `virtualenv`; None lets each task decide.
-        options: Flyte's other parameters, kept.
+        endpoint: address of a backend, `dns:///host:port` or `host:port`; `insecure=True` for one without TLS.
+        api_key: key of a backend.
+        isolation: where local tasks run: `kernel`, `process` or `virtualenv`; None lets each task decide.
+        options: Flyte's other parameters, for the backend.
 
     Raises:
-        flyte_nb.errors.InitializationError: an endpoint or key is given: this release runs locally only.
+        flyte_nb.errors.InitializationError: an endpoint or key is given, and Flyte's SDK is not installed.
         TypeError: a parameter that Flyte does not have.
         ValueError: an isolation that does not exist.
     """
-    if unknown := sorted(set(options) - FLYTES_OWN):
+    if unknown := sorted(set(options) - BACKENDS_OWN - LOCALS_OWN):
         raise TypeError(f"flyte.init() got unexpected parameters: {', '.join(unknown)}")
+    given = {"org": org, "project": project, "domain": domain, "root_dir": root_dir, "log_format": log_format}
+    for_backend = {name: value for name, value in options.items() if name in BACKENDS_OWN}
+    session_isolation(isolation, f"flyte.init(isolation={isolation!r})")
     if endpoint is not None or api_key is not None:
-        raise _no_backend(endpoint or "the API key's endpoint")
+        named = given | for_backend | {"endpoint": endpoint, "api_key": api_key, "log_level": log_level}
+        _connect("init", endpoint or "the API key's endpoint", named)
+    else:
+        _disconnect()
     if log_level is not None:
         logging.getLogger("flyte").setLevel(log_level)
     if user_log_level is not None:
         logging.getLogger("flyte.user").setLevel(user_log_level)
-    given = {"org": org, "project": project, "domain": domain, "root_dir": root_dir, "log_format": log_format}
-    session_isolation(isolation, f"flyte.init(isolation={isolation!r})")
     _settings.clear()
     _settings.update({key: value for key, value in (given | options).items() if value is not None}, initialized=True)
 
 
 @blocking
 def init_from_config(
-    path_or_config: Any = None, root_dir: Path | None = None, log_level: int | None = None, **options: Any
+    path_or_config: str | Path | None = None,
+    root_dir: Path | None = None,
+    log_level: int | None = None,
+    project: str | None = None,
+    domain: str | None = None,
+    **options: Any,
 ) -> None:
-    """Sets up from a Flyte configuration file; without one, as `init()`.
+    """Sets up from a Flyte configuration file: the one given, `$FLYTECTL_CONFIG`, `./config.yaml`,
+    `./.flyte/config.yaml`, `~/.union/config.yaml` or `~/.flyte/config.yaml`. Without one, or where it names no
+    endpoint, as `init()`.
+
+    Args:
+        path_or_config: the file.
+        root_dir: kept and shown.
+        log_level: level of the logger `flyte`.
+        project: in place of the file's.
+        domain: in place of the file's.
+        options: Flyte's other parameters.
 
     Raises:
-        flyte_nb.errors.InitializationError: the named file does not exist, or a file names a backend.
+        flyte_nb.errors.InitializationError: the named file does not exist, or Flyte's SDK is not installed.
     """
     if path_or_config is not None and not Path(path_or_config).expanduser().exists():
         raise InitializationError("ConfigNotFound", "user", f"There is no configuration file at {path_or_config}.")
     named = [path_or_config] if path_or_config is not None else [os.environ.get("FLYTECTL_CONFIG"), *CONFIG_FILES]
     found = next((path for path in named if path and Path(path).expanduser().is_file()), None)
-    if found is not None and "endpoint:" in Path(found).expanduser().read_text(errors="replace"):
-        raise _no_backend(str(found))
-    init(root_dir=root_dir, log_level=log_level, **options)
+    if found is None or "endpoint:" not in Path(found).expanduser().read_text(errors="replace"):
+        init(root_dir=root_dir, log_level=log_level, project=project, domain=domain, **options)
+        return
+    file = str(Path(found).expanduser().resolve())
+    given = {"root_dir": root_dir, "project": project, "domain": domain} | options
+    _connect("init_from_config", f"the endpoint of {found}", given | {"path_or_config": file, "log_level": log_level})
+    _settings.clear()
+    _settings.update({key: value for key, value in given.items() if value is not None}, initialized=True)
 
 
 @blocking
-def init_from_api_key(api_key: str | None = None, **options: Any) -> None:
-    """Needs a backend: refused.
+def init_from_api_key(
+    api_key: str | None = None, project: str | None = None, domain: str | None = None, **options: Any
+) -> None:
+    """Connects to the backend that an API key names.
+
+    Args:
+        api_key: the key; `$FLYTE_API_KEY` unless given.
+        project: where runs go.
+        domain: likewise.
+        options: Flyte's other parameters.
 
     Raises:
-        flyte_nb.errors.InitializationError: always, in this release.
+        flyte_nb.errors.InitializationError: there is no key, or Flyte's SDK is not installed.
     """
-    raise _no_backend("the API key's endpoint")
+    key = api_key or os.environ.get("FLYTE_API_KEY")
+    if not key:
+        raise InitializationError(
+            "MissingApiKeyError", "user", "There is no API key: give it, or set the environment variable FLYTE_API_KEY."
+        )
+    given = {"project": project, "domain": domain} | options
+    _connect("init_from_api_key", "the API key's endpoint", given | {"api_key": key})
+    _settings.clear()
+    _settings.update({name: value for name, value in given.items() if value is not None}, initialized=True)
 
 
 @blocking
 def init_in_cluster(**options: Any) -> dict[str, Any]:
-    """Needs a cluster: refused.
+    """For Flyte's own containers: refused.
 
     Raises:
-        flyte_nb.errors.InitializationError: always, in this release.
+        flyte_nb.errors.InitializationError: always; a notebook names its backend with `flyte.init(endpoint=...)`.
     """
-    raise _no_backend("the cluster's own endpoint")
+    raise InitializationError(
+        "NotInCluster",
+        "user",
+        "flyte.init_in_cluster is for the containers of a backend, where Flyte's own SDK runs. From here: "
+        "flyte.init(endpoint=...) or flyte.init_from_config().",
+    )
 
 
 @blocking
 def init_passthrough(endpoint: str | None = None, **options: Any) -> dict[str, Any]:
-    """Needs a backend: refused.
+    """For servers that pass on the credentials of whoever calls them: refused.
 
     Raises:
-        flyte_nb.errors.InitializationError: always, in this release.
+        flyte_nb.errors.InitializationError: always; a notebook has credentials of its own.
     """
-    raise _no_backend(endpoint or "an endpoint")
+    raise InitializationError(
+        "NoRequestToPassOn",
+        "user",
+        "flyte.init_passthrough passes on the credentials of a request that a server answers; a notebook answers none. "
+        f"Use flyte.init(endpoint={endpoint!r}, api_key=...) or another auth_type.",
+    )
 
 
 def is_initialized() -> bool:
@@ -162,12 +220,12 @@ def is_initialized() -> bool:
 
 
 def is_control_plane_available() -> bool:
-    """Whether a Flyte backend is configured: never, in this release."""
-    return False
+    """Whether a backend is configured."""
+    return source.backend is not None
 
 
 def current_project() -> str:
-    """The project that `init` was given.
+    """The project that `init` was given, or that the configuration of the backend names.
 
     Raises:
         flyte_nb.errors.InitializationError: none was.
@@ -176,7 +234,7 @@ def current_project() -> str:
 
 
 def current_domain() -> str:
-    """The domain that `init` was given.
+    """The domain that `init` was given, or that the configuration of the backend names.
 
     Raises:
         flyte_nb.errors.InitializationError: none was.
@@ -185,15 +243,23 @@ def current_domain() -> str:
 
 
 def _setting(name: str) -> str:
-    if name not in _settings:
+    value = _settings.get(name) or (source.backend.about()[name] if source.backend is not None else "")
+    if not value:
         raise InitializationError(f"{name}NotInitialized", "user", f"No {name} is set: flyte.init({name}=...).")
-    return str(_settings[name])
+    return str(value)
 
 
-def _no_backend(what: str) -> InitializationError:
-    return InitializationError(
-        "BackendNotSupported",
-        "user",
-        f"flyte_nb runs locally and cannot connect to {what}. Leave it out to run here; the same code runs on a "
-        "backend with `import flyte`.",
-    )
+def _connect(how: str, endpoint: str, settings: Mapping[str, Any]) -> None:
+    """Has everything go to a backend from now on; the process that talks to it starts when it is needed."""
+    check_installed()
+    given = {name: value for name, value in settings.items() if value is not None}
+    connection = Connection(how, translated(given), endpoint)
+    if source.backend is None or source.backend.client.connection != connection:
+        _disconnect()
+        source.backend = BackendSource(Client(connection), lambda: source.store.home.path)
+
+
+def _disconnect() -> None:
+    if source.backend is not None:
+        source.backend.client.close()
+        source.backend = None

@@ -1,207 +1,160 @@
-"""Where runs come from: the runs of this process while they are in memory, the store for all others.
+"""Where runs come from: this project, and the backend that `flyte.init` named for the runs that are there.
 
 Both answer with the rows of `flyte_nb.store.rows`, so nothing above knows which it was.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from inspect import Parameter
-from operator import attrgetter
+from contextlib import suppress
 from typing import Any
 
-import cloudpickle
-
-from flyte_nb.engine.aborting import abort_action, abort_run
 from flyte_nb.engine.action import Action as LiveAction
 from flyte_nb.engine.identity import ROOT
-from flyte_nb.engine.run import label_run
-from flyte_nb.engine.session import current_session
-from flyte_nb.engine.state import RunState
-from flyte_nb.models import NativeInterface
-from flyte_nb.remote.aborting import abort_elsewhere
-from flyte_nb.store.queries import Store
-from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, OutcomeRow, RunRow, TaskRow
-from flyte_nb.store.values import ValueStore
-from flyte_nb.types.base import Blobs
-from flyte_nb.types.signature import Signature
+from flyte_nb.remote.backend.source import BackendSource
+from flyte_nb.remote.local_source import LocalSource
+from flyte_nb.store.rows import ActionRow, AttemptRow, DeployedTaskRow, LogRow, OutcomeRow, RunRow, TaskRow
 
-__all__ = ["LocalSource", "source"]
+__all__ = ["Source", "source"]
 
-outcome_of = attrgetter(*OutcomeRow.__struct_fields__)
-TASK_FIELDS = tuple(TaskRow.__dataclass_fields__)
+LOOK_SECONDS = 0.1
+"""How often a run of another process is looked at while one waits for it."""
 
 
-class LocalSource:
-    """The runs of this project: in memory or in the store."""
+class Source(LocalSource):
+    """What `flyte.remote` reads: a backend where one is connected, this project otherwise. A run that is not known at
+    the backend may still be one of this project's.
 
-    @property
-    def store(self) -> Store:
-        """The store of the session, or the one found from here; everything recorded so far is in reach."""
-        active = current_session()
-        if active is None:
-            return Store.open()
-        active.sink.flush()
-        return Store.open(active.home)
+    Attributes:
+        backend: None while runs are local.
+    """
+
+    backend: BackendSource | None = None
 
     @property
-    def blobs(self) -> Blobs:
-        """Where large values are."""
-        active = current_session()
-        return active.values if active is not None else ValueStore()
+    def address(self) -> str:
+        return super().address if self.backend is None else self.backend.endpoint
 
-    def shown(self, payload: bytes) -> bytes:
-        """The payload to show: without the values of secrets that this process has given to tasks."""
-        active = current_session()
-        return active.masker.mask_payload(payload) if active is not None and active.masker.active else payload
-
-    def live(self, run: str) -> RunState | None:
-        """The run in this process's memory, if it is there."""
-        active = current_session()
-        return active.runs.get(run) if active is not None else None
+    def elsewhere(self, run: str) -> BackendSource | None:
+        """The backend, if the run is there."""
+        if self.backend is None or self.live(run) is not None:
+            return None
+        try:
+            self.backend.run(run)
+        except KeyError:
+            with suppress(KeyError):
+                super().run(run)
+                return None
+            raise
+        return self.backend
 
     def runs(self, **filters: Any) -> list[RunRow]:
-        """Runs, newest first; see `Store.runs`."""
-        return self.store.runs(**filters)
+        return super().runs(**filters) if self.backend is None else self.backend.runs(**filters)
 
     def run(self, name: str) -> RunRow:
-        """One run.
+        backend = self.elsewhere(name)
+        return super().run(name) if backend is None else backend.run(name)
 
-        Raises:
-            KeyError: there is none of that name; the message names near ones.
-        """
-        live = self.live(name)
-        return run_row(live) if live is not None else self.store.run(name)
+    def url(self, run: str) -> str:
+        backend = self.elsewhere(run)
+        return super().url(run) if backend is None else backend.url(run)
 
     def actions(self, run: str) -> Sequence[ActionRow | LiveAction]:
-        """All actions of a run, parents before their children."""
-        live = self.live(run)
-        return list(live.order) if live is not None else self.store.actions(run)
+        backend = self.elsewhere(run)
+        return super().actions(run) if backend is None else backend.actions(run)
 
-    def action_rows(self, run: str) -> list[ActionRow]:
-        """The same, as rows that do not change any more."""
-        return [action if isinstance(action, ActionRow) else action.row() for action in self.actions(run)]
+    def outline(self, run: str) -> list[tuple[str, str, str]]:
+        backend = self.elsewhere(run)
+        return super().outline(run) if backend is None else backend.outline(run)
 
     def outcomes(self, run: str) -> list[OutcomeRow]:
-        """What of each action of a run another run may reuse."""
-        live = self.live(run)
-        if live is None:
-            return self.store.outcomes(run)
-        return [OutcomeRow(*outcome_of(action)) for action in list(live.order)]
+        """See `LocalSource.outcomes`.
+
+        Raises:
+            ValueError: the run is at a backend, which runs it again itself.
+        """
+        backend = self.elsewhere(run)
+        if backend is not None:
+            raise ValueError(f"Run {run} is at {backend.endpoint}: what it computed cannot be reused by a run here")
+        return super().outcomes(run)
 
     def action(self, run: str, action: str) -> ActionRow | LiveAction:
-        """One action, by name or an unambiguous beginning of it.
-
-        Raises:
-            KeyError: there is none, or more than one.
-        """
-        live = self.live(run)
-        if live is not None and action in live.actions:
-            return live.actions[action]
-        return self.store.action(run, action)
+        backend = self.elsewhere(run)
+        return super().action(run, action) if backend is None else backend.action(run, action)
 
     def attempts(self, run: str, action: str) -> list[AttemptRow]:
-        """The attempts of an action, the present one last."""
-        live = self.live(run)
-        if live is None:
-            return self.store.attempts(run, action)
-        row = live.actions[action]
-        started = row.started_ns if row.started_ns is not None else row.queued_ns
-        return [*(row.attempts or ()), AttemptRow(row.attempt, row.phase, started, row.ended_ns, row.error)]
+        backend = self.elsewhere(run)
+        return super().attempts(run, action) if backend is None else backend.attempts(run, action)
 
     def earlier_attempts(self, run: str) -> dict[str, list[AttemptRow]]:
-        """The attempts before the last of every action of a recorded run that was retried; a live one's know theirs."""
-        return self.store.earlier_attempts(run) if self.live(run) is None else {}
+        backend = self.elsewhere(run)
+        return super().earlier_attempts(run) if backend is None else backend.earlier_attempts(run)
 
     def logs(self, run: str, action: str | None = None, limit: int | None = None) -> list[LogRow]:
-        """What tasks printed, in order; the last `limit` entries."""
-        live = self.live(run)
-        if live is not None:
-            for output in list(live.outputs.values()):
-                output.flush()
-        return self.store.logs(run, action, limit=limit)
+        backend = self.elsewhere(run)
+        return super().logs(run, action, limit) if backend is None else backend.logs(run, action, limit)
 
     def report(self, run: str, action: str) -> str | None:
-        """The HTML report of an action."""
-        live = self.live(run)
-        return (
-            live.actions[action].report
-            if live is not None and action in live.actions
-            else self.store.report(run, action)
-        )
+        backend = self.elsewhere(run)
+        return super().report(run, action) if backend is None else backend.report(run, action)
 
     def task(self, run: str, spec: int) -> TaskRow | None:
-        """A task as it stood in a run."""
-        return next((row for row in self.tasks(run) if row.spec == spec), None)
+        backend = self.elsewhere(run)
+        return super().task(run, spec) if backend is None else backend.task(run, spec)
 
     def tasks(self, run: str) -> list[TaskRow]:
-        """The tasks of a run as they stood in it."""
-        live = self.live(run)
-        if live is None:
-            return self.store.tasks(run)
-        return [TaskRow(**{name: getattr(declared, name) for name in TASK_FIELDS}) for declared in list(live.declared)]
-
-    def signature(self, run: str, action: ActionRow | LiveAction) -> Signature | None:
-        """How the action's values are decoded; None for a trace, or where the types could not be kept."""
-        live = self.live(run)
-        if live is not None:
-            return next((plan.signature for plan in live.plans.values() if plan.spec == action.spec), None)
-        row = self.task(run, action.spec)
-        if row is None or not row.types:
-            return None
-        types: Mapping[str, Any] = cloudpickle.loads(row.types)
-        inputs = {name: (kind, Parameter.empty) for name, kind in types["inputs"].items()}
-        interface = NativeInterface(inputs, dict(types["outputs"]))
-        return Signature.compile(interface, row.task)
+        backend = self.elsewhere(run)
+        return super().tasks(run) if backend is None else backend.tasks(run)
 
     def label(self, run: str, labels: Mapping[str, str | None]) -> None:
-        """Sets labels of a run; None takes one away."""
-        live = self.live(run)
-        if live is not None:
-            label_run(live, labels)
-        else:
-            self.store.label(run, labels)
-
-    def abort(self, run: str, reason: str, action: str = ROOT) -> None:
-        """Ends a run, or one of its actions, in whichever process it lives; what is over stays as it is.
+        """See `LocalSource.label`.
 
         Raises:
-            KeyError: there is no such run or action.
-            ValueError: the run lives on another machine.
-            TimeoutError: the process in which it lives does not answer.
+            ValueError: the run is at a backend, which sets labels only when a run starts.
         """
-        live = self.live(run)
-        active = current_session()
-        if live is not None and active is not None:
-            if live.closed:
-                return
-            if action == ROOT:
-                abort_run(active, live, reason)
-            else:
-                abort_action(active, live.actions[action], reason)
+        backend = self.elsewhere(run)
+        if backend is not None:
+            raise ValueError(
+                f"Run {run} is at {backend.endpoint}, which labels runs when they start: "
+                "flyte.with_runcontext(labels=...).run(...)"
+            )
+        super().label(run, labels)
+
+    def abort(self, run: str, reason: str, action: str = ROOT) -> None:
+        backend = self.elsewhere(run)
+        if backend is None:
+            super().abort(run, reason, action)
         else:
-            abort_elsewhere(self.store, run, action, reason)
+            backend.abort(run, reason, action)
+
+    def deployed_tasks(self, task: str | None = None, **filters: Any) -> list[DeployedTaskRow]:
+        if self.backend is None:
+            return super().deployed_tasks(task, **filters)
+        return self.backend.deployed_tasks(task, **filters)
+
+    def deployed_versions(self, tasks: Sequence[str], version: str) -> list[DeployedTaskRow]:
+        if self.backend is None:
+            return super().deployed_versions(tasks, version)
+        return self.backend.deployed_versions(tasks, version)
+
+    def deployed_task(self, task: str, version: str | None = None) -> DeployedTaskRow:
+        if self.backend is None:
+            return super().deployed_task(task, version)
+        try:
+            return self.backend.deployed_task(task, version)
+        except KeyError:
+            with suppress(KeyError):
+                return super().deployed_task(task, version)
+            raise
+
+    def wait(self, run: str, action: str, phase: str) -> None:
+        """Returns when an action may have another phase than this one; soon, in any case."""
+        backend = self.elsewhere(run)
+        if backend is None:
+            time.sleep(LOOK_SECONDS)
+        else:
+            backend.wait(run, action, phase)
 
 
-def run_row(run: RunState) -> RunRow:
-    """A run in memory as a row."""
-    return RunRow(
-        run.name,
-        run.task,
-        run.phase,
-        run.started_ns,
-        run.ended_ns,
-        dict(run.labels),
-        dict(run.options.annotations),
-        run.notebook,
-        run.cell,
-        run.parent_run,
-        run.environment,
-        dict(run.options.recorded),
-        run.error,
-        len(run.order),
-        run.code,
-    )
-
-
-source = LocalSource()
+source = Source()

@@ -13,7 +13,6 @@ __all__ = [
     "ImageBuild",
     "build",
     "build_images",
-    "deploy",
     "load_interactive_ctx",
     "load_plugin_config",
     "run_python_script",
@@ -58,7 +57,6 @@ BUILDS_ITSELF = "a task that runs with isolation='virtualenv' builds its image i
 
 build = _refusing("build", BUILDS_ITSELF)
 build_images = _refusing("build_images", BUILDS_ITSELF)
-deploy = _refusing("deploy", "run the task with flyte.run; the same code deploys to a backend with `import flyte`.")
 serve = _refusing("serve", "apps need a cluster.")
 with_servecontext = _refusing("with_servecontext", "apps need a cluster.")
 run_python_script = _refusing("run_python_script", "run the script with python, or `flyte-nb run FILE TASK`.")

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,8 @@ class Outputs:
     """What one cell put out, message by message."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    """What the pager shows, as of `name?`."""
 
     def of(self, *kinds: str) -> list[dict[str, Any]]:
         return [message["content"] for message in self.messages if message["msg_type"] in kinds]
@@ -93,16 +95,31 @@ class Kernel:
         self.manager = manager
         self.client = client
 
-    def run(self, code: str, on_message: Callable[[dict[str, Any]], None] | None = None) -> Outputs:
-        """Executes a cell; `on_message` sees each output as it arrives."""
+    def run(
+        self,
+        code: str,
+        on_message: Callable[[dict[str, Any]], None] | None = None,
+        answers: Sequence[str] = (),
+    ) -> Outputs:
+        """Executes a cell; `on_message` sees each output as it arrives, `answers` are typed where it asks."""
         outputs = Outputs()
+        typed = iter(answers)
 
         def hook(message: dict[str, Any]) -> None:
             outputs.messages.append(message)
             if on_message is not None:
                 on_message(message)
 
-        self.client.execute_interactive(code, output_hook=hook, timeout=CELL_SECONDS, store_history=True)
+        reply = self.client.execute_interactive(
+            code,
+            output_hook=hook,
+            timeout=CELL_SECONDS,
+            store_history=True,
+            allow_stdin=bool(answers),
+            stdin_hook=lambda _: self.client.input(next(typed)),
+        )
+        payload = reply["content"].get("payload", [])
+        outputs.pages = [ANSI.sub("", page["data"]["text/plain"]) for page in payload if page["source"] == "page"]
         return outputs
 
     def ok(self, code: str) -> Outputs:

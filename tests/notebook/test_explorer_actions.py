@@ -65,6 +65,19 @@ def test_what_a_page_starts_is_a_further_run_of_the_cell_that_shows_it(kernel: K
     assert first_again == first and phase_of(kernel, second) == "succeeded"
 
 
+def test_a_page_that_came_too_late_for_the_last_display_is_told_what_its_notebook_saves(kernel: Kernel) -> None:
+    first, second = (run_of(kernel.ok(f"r = flyte.run(main, n={n})"))["run"] for n in (1, 2))
+    comm = Page(kernel, first).comm
+    kernel.send_comm("comm_msg", comm, {"kind": "bundle", "runs": []})
+    told = kernel.wait_for_comm("bundle")
+    assert told["run"] == told["data"][MIME]["run"] == first and "succeeded" in told["data"]["text/html"]
+    kernel.ok("%reload_ext flyte_nb")  # no display of the runs is known any more: the page says what its output lists
+    comm = Page(kernel, first).comm
+    kernel.send_comm("comm_msg", comm, {"kind": "bundle", "runs": [first, second]})
+    listed = kernel.wait_for_comm("bundle")["data"][MIME]["runs"]
+    assert [one["run"] for one in listed] == [first, second]
+
+
 def test_one_action_runs_again_alone_and_opens_the_form_with_its_inputs(kernel: Kernel) -> None:
     document = run_of(kernel.ok("r = flyte.run(main, n=2)"))
     page, action = Page(kernel, document["run"]), document["actions"]["name"][2]

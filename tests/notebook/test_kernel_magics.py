@@ -49,6 +49,9 @@ def test_run_takes_labels_and_knows_its_notebook(kernel) -> None:
         ("show", "RUN missing: %flyte show RUN"),
         ("show nowhere", "No run is named 'nowhere'"),
         ("logs last nowhere", "nowhere"),
+        ("logs last fti", "has no action 'fti'; did you mean fit?"),
+        ("rerun last --action fti", "has no action 'fti'; did you mean fit?"),
+        ("cache claer", "Did you mean clear?"),
         ("tag last team", "A label is given as KEY=VALUE, got 'team'"),
         ("sql", "%flyte sql takes one SELECT"),
         ("sql SELEC 1", "syntax error"),
@@ -74,8 +77,8 @@ def test_a_failed_run_raises_from_the_users_cell_and_task(kernel) -> None:
     text = outputs.traceback
     assert 'raise ValueError("unlucky")' in text
     assert "RuntimeUserError: unlucky" in text
-    last = text.rstrip().splitlines()[-1]
-    assert re.fullmatch(r"in quick.fit \(action a0, cell \d+, line \d+\) of run (\w+): %flyte show \1", last)
+    told = r"in fit \(action a0, cell \d+, line \d+\) of run (\w+)\nsee %flyte show \1, %flyte debug \1"
+    assert re.search(f"{told}$", text.rstrip())
     assert "flyte_nb/" not in text and "interactiveshell" not in text and "hidden" not in text
     assert (
         kernel.ok("import sys\nprint(str(sys.last_value), sys.last_value.run.phase.value)").stdout == "unlucky failed\n"
@@ -86,6 +89,26 @@ def test_errors_of_input_checks_show_the_cell_alone(kernel) -> None:
     text = kernel.run("flyte.run(fit, x='abc')").traceback
     assert "flyte.run(fit, x='abc')" in text and "Type conversion failed" in text
     assert "flyte_nb/" not in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("flyte.TaskEnvironment('a', resorces=None)", "Did you mean resources?"),
+        ("env.task(retrys=3)", "Did you mean retries?"),
+        ("fit.override(retrys=3)", "Did you mean retries or secrets?"),
+        ("flyte.with_runcontext(lables={})", "Did you mean labels?"),
+        ("flyte.run(fit, 1)['fti']", "did you mean fit?"),
+        ("flyte.run(fit, 1).outputs().o7", "There is no output 'o7'; outputs: o0"),
+        ("flyte.run(fit, 1).inputs()['y']", "There is no input 'y'; inputs: x"),
+        ("flyte.remote.Run.get('nowhere')", "No run is named 'nowhere'"),
+        ("flyte.run(fit, 1).actions(phase='faild')", "There is no phase 'faild'; did you mean failed?"),
+    ],
+)
+def test_a_wrong_name_in_python_is_answered_with_the_near_one_and_the_cell_alone(kernel, cell: str, said: str) -> None:
+    text = kernel.run(cell).traceback
+    assert said in text and "----> 1" in text
+    assert not [name for name in ("flyte_nb/", "dataclasses.py", "collections", "enum.py") if name in text]
 
 
 def test_faults_that_do_not_pass_through_the_package_are_shown_as_ever(kernel) -> None:
@@ -155,7 +178,7 @@ def test_help_is_made_of_the_declarations(kernel) -> None:
         ("%flyte runs --phase fa", ["failed"]),
         ("%flyte runs --t", ["--task"]),
         ("%flyte show la", ["last"]),
-        ("%flyte help ta", ["tag"]),
+        ("%flyte help pru", ["prune"]),
     ],
 )
 def test_tab_completes(kernel, line: str, offered: list[str]) -> None:
@@ -169,6 +192,39 @@ def test_tab_completes_runs_and_actions(kernel) -> None:
     assert kernel.complete(f"%flyte logs {name} a") == [
         one for one in kernel.ok("print(*[a.name for a in r.actions()])").stdout.split() if one.startswith("a")
     ]
+
+
+def test_tab_says_types_and_help_of_parameters_options_tasks_and_runs(kernel) -> None:
+    kernel.ok(
+        "@env.task\ndef grown(depth: int, rate: float = 0.1) -> float:\n"
+        '    """Grows a tree.\n\n    Args:\n        depth: how deep it may get.\n    """\n    return depth * rate\n'
+        "%flyte run grown --depth 2"
+    )
+
+    def told(line: str) -> dict[str, str]:
+        content = kernel.client.complete(line, reply=True, timeout=60)["content"]
+        offers = content["metadata"]["_jupyter_types_experimental"]
+        return {one["text"]: one["type"].replace("\N{NO-BREAK SPACE}", " ") for one in offers}
+
+    assert told("%flyte run grow")["grown"] == "(depth: int, rate: float = 0.1)  Grows a tree."
+    assert told("%flyte run grown --d") == {"--depth": "depth: int  how deep it may get."}
+    assert told("%flyte run grown ra") == {"rate=": "rate: float = 0.1"}
+    assert told("%flyte runs --li")["--limit"] == "at most so many; 20 unless told"
+    assert told("%flyte deb")["debug"].startswith("Enters a failed action again")
+    name = kernel.ok("print(flyte.last_run.name)").stdout.strip()
+    assert told("%flyte show ")[name] == "quick.grown succeeded"
+    kernel.ok("r = %flyte run main")
+    assert "main/fit[0]" in told("%flyte logs last ")
+
+
+def test_a_question_mark_asks_for_the_help_of_all_of_one_subcommand_or_of_a_task(kernel) -> None:
+    (page,) = kernel.ok("%flyte?").pages
+    assert "Runs tasks and finds runs again." in page and "  debug " in page and "%%flyte SUBCOMMAND" in page
+    assert kernel.ok("%flyte runs?").stdout == kernel.ok("%flyte help runs").stdout
+    assert kernel.ok("%%flyte run??").stdout.startswith("%flyte run [-b]")
+    asked = kernel.ok("%flyte run main?").stdout
+    assert asked.startswith("quick.main\n  n: int = 3\n\n%flyte run [-b]")
+    assert "Did you mean runs" in kernel.run("%flyte rnus?").stderr
 
 
 def test_tab_elsewhere_is_left_alone(kernel) -> None:

@@ -26,6 +26,12 @@ async def basket(items: list[str]) -> float:
 
 
 @env.task
+async def markets(items: list[str]) -> float:
+    """Two baskets, and something beside them."""
+    return sum([await basket(items), await basket(items), await price("sum")])
+
+
+@env.task
 async def both(x: int) -> tuple[int, list[int]]:
     return x, [x, x]
 

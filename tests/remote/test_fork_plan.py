@@ -308,3 +308,9 @@ def test_errors_name_what_is_wrong(programs: Programs) -> None:
         plan_fork("nope", program.main)
     with pytest.raises(ValueError, match=r"demo\.main takes n: int"):
         plan_fork(recorded, program.main, m=1)
+    with pytest.raises(TypeError, match="got 'main' for the task"):
+        flyte.fork(recorded, "main")
+    with pytest.raises(TypeError, match="a run is given as it is or by its name, got 7"):
+        flyte.rerun(7)
+    with pytest.raises(TypeError, match=r"a list of names of actions, got 'a0': write \['a0'\]"):
+        flyte.rerun(recorded, recover=True, force_rerun_actions="a0")

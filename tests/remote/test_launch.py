@@ -159,8 +159,8 @@ def test_what_cannot_be_is_refused_before_anything_runs(
         flyte.with_runcontext(**options)
 
 
-def test_a_remote_run_is_refused_and_nothing_is_recorded() -> None:
-    with pytest.raises(InitializationError, match="runs are local"):
+def test_a_remote_run_without_a_backend_is_refused_and_nothing_is_recorded() -> None:
+    with pytest.raises(InitializationError, match=r"flyte\.init\(endpoint=\.\.\.\)"):
         flyte.with_runcontext("remote").run(tasks.both, 1)
     assert list(Run.listall()) == []
 

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flyte_nb as flyte
@@ -99,6 +101,8 @@ def test_actions_come_parents_first_and_can_be_filtered(forget: Callable[[], Non
     prices = run.actions(task="price", phase="succeeded", parent="a0", kind="task")
     assert [(action.group, action.outputs()[0]) for action in prices] == [("prices", 3.0), ("prices", 4.0)]
     assert run.actions(phase=["failed", ActionPhase.ABORTED]) == []
+    with pytest.raises(ValueError, match=r"There is no phase 'faild'; did you mean failed\?"):
+        run.actions(phase="faild")
     assert named(Action.listall(for_run_name=name, parent_name="a0")) == named(prices)
     price = prices[0]
     assert price.name == run[price.name[:8]].name == Action.get(f"{name}/{price.name}").name
@@ -251,6 +255,37 @@ def test_a_run_of_another_process_is_loaded_here(tmp_path: Path) -> None:
     assert run.notebook == "script.py"
 
 
+def test_loading_one_value_of_an_old_run_reads_that_value_and_no_other(flyte_nb_home: Path) -> None:
+    environment = flyte.TaskEnvironment("large")
+
+    @environment.task
+    async def filled(number: int) -> np.ndarray:
+        return np.full(200_000, number, dtype="int64")
+
+    @environment.task
+    async def all_filled(count: int) -> list[np.ndarray]:
+        return [await filled(number) for number in range(count)]
+
+    name = flyte.run(all_filled, 8).name
+    end_session()
+    assert len(list(flyte_nb_home.glob("values/*/*"))) > 8, "eight arrays and the code"
+    script = f"""
+        import sys
+        opened = set()
+        def note(event, arguments):
+            if event == "open" and "/values/" in str(arguments[0]):
+                opened.add(arguments[0])
+        sys.addaudithook(note)
+        from flyte_nb.remote import Run
+        value = Run({name!r})["filled[5]"].outputs()[0]
+        print(value[0], value.shape, len(opened))
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "5 (200000,) 1\n"
+
+
 @pytest.mark.usefixtures("waiting")
 def test_a_run_in_the_background_is_watched_and_aborted() -> None:
     run = flyte.with_runcontext().start(tasks.waits)
@@ -302,6 +337,47 @@ def test_an_unknown_name_is_answered_with_near_ones() -> None:
         Action.get("nothing/a0")
     with pytest.raises(ValueError, match="Say which action"):
         Action.get("nightly")
+
+
+@FROM
+def test_an_action_is_found_by_the_tasks_that_lead_to_it(forget: Callable[[], None]) -> None:
+    name = flyte.run(tasks.markets, ["fig", "plum"]).name
+    forget()
+    run = Run(name)
+    assert run["markets"].name == run["a0"].name == run.root.name
+    plum = run["basket[1]/price[1]"]
+    assert plum.inputs() == {"item": "plum", "count": 1}
+    assert plum.path == "markets/basket[1]/price[1]"
+    for path in (plum.path, "shop.basket[-1]/shop.price[-1]", "markets/basket[1]/price[-1]"):
+        assert run[path].name == plum.name
+    assert run["markets/price"].inputs()["item"] == "sum", (
+        "from the root on, although others are called so further down"
+    )
+    assert [run[action.path].name for action in run.actions()] == named(run.actions())
+    with pytest.raises(KeyError, match=r"5 actions of run \w+ are 'price': markets/basket\[0\]/price.*Say which"):
+        run["price"]
+    with pytest.raises(KeyError, match=r"no action 'markets/baskte'; did you mean markets/basket\[0\], "):
+        run["markets/baskte"]
+    with pytest.raises(KeyError, match=r"no action 'basket\[2\]'"):
+        run["basket[2]"]
+    with pytest.raises(KeyError, match="a path is names of tasks"):
+        run["//"]
+
+
+def test_a_task_whose_name_begins_the_name_of_an_action_is_meant_by_it() -> None:
+    environment = flyte.TaskEnvironment("letters")
+
+    @environment.task
+    async def a(x: int) -> int:
+        return x
+
+    @environment.task
+    async def outer() -> int:
+        return await a(3)
+
+    run = flyte.run(outer)
+    assert run["a"].task_name == "letters.a"
+    assert run["a0"].task_name == "letters.outer"
 
 
 @FROM

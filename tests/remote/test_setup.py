@@ -1,9 +1,10 @@
-"""`flyte.init` and its kin: nothing must be set up, and a backend is refused in one sentence."""
+"""`flyte.init` and its kin: nothing must be set up, and a backend is asked only when it is needed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import flyte_nb as flyte
 from flyte_nb.errors import InitializationError
 from flyte_nb.remote import setup
+from flyte_nb.remote.backend import client
+from flyte_nb.remote.source import source
 from tests.remote import tasks
 
 
@@ -22,6 +25,7 @@ def nothing_is_set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     monkeypatch.delenv("FLYTECTL_CONFIG", raising=False)
     setup._settings.clear()
     yield tmp_path
+    flyte.init()
     setup._settings.clear()
 
 
@@ -75,26 +79,40 @@ def test_flytes_other_parameters_are_accepted_and_unknown_ones_refused() -> None
         flyte.init(porject="fraud")
 
 
-@pytest.mark.parametrize("parameter", ["endpoint", "api_key"])
-def test_a_backend_is_refused_with_what_to_do_instead(parameter: str) -> None:
-    options: dict[str, Any] = {parameter: "dns:///flyte.example.com"}
-    with pytest.raises(InitializationError, match=r"runs locally .* Leave it out") as raised:
-        flyte.init(**options)
-    assert raised.value.code == "BackendNotSupported"
+@pytest.mark.parametrize("options", [{"endpoint": "dns:///flyte.example.com"}, {"api_key": "s3cret"}])
+def test_an_endpoint_or_a_key_connects_without_a_request_and_init_makes_runs_local_again(options: Any) -> None:
+    flyte.init(project="fraud", **options)
+    assert flyte.is_control_plane_available()
+    assert flyte.current_project() == "fraud"
+    flyte.init()
+    assert not flyte.is_control_plane_available()
+    assert flyte.run(tasks.both, 1).phase == "succeeded"
+
+
+def test_a_key_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLYTE_API_KEY", raising=False)
+    with pytest.raises(InitializationError, match="set the environment variable FLYTE_API_KEY"):
+        flyte.init_from_api_key()
+    monkeypatch.setenv("FLYTE_API_KEY", "s3cret")
+    flyte.init_from_api_key()
+    assert flyte.is_control_plane_available()
+
+
+def test_without_flytes_sdk_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(client, "version", missing)
+    with pytest.raises(InitializationError, match=r'pip install "flyte_nb\[remote\]"'):
+        flyte.init(endpoint="dns:///flyte.example.com")
+    assert not flyte.is_control_plane_available()
     assert not setup.is_initialized()
 
 
-def test_an_api_key_is_never_repeated_in_the_error() -> None:
-    for call in (flyte.init, flyte.init_from_api_key):
-        with pytest.raises(InitializationError) as raised:
-            call(api_key="s3cret")
-        assert "s3cret" not in str(raised.value)
-
-
-@pytest.mark.parametrize("call", [flyte.init_from_api_key, flyte.init_in_cluster, flyte.init_passthrough])
-def test_what_needs_a_backend_is_refused(call: object) -> None:
-    with pytest.raises(InitializationError, match="cannot connect"):
-        call()  # type: ignore[operator]
+@pytest.mark.parametrize("call", [flyte.init_in_cluster, flyte.init_passthrough])
+def test_what_is_for_containers_and_servers_is_refused_with_what_to_do(call: Any) -> None:
+    with pytest.raises(InitializationError, match=r"flyte\.init\(endpoint="):
+        call()
 
 
 def test_a_config_file_without_a_backend_is_as_good_as_none(tmp_path: Path) -> None:
@@ -106,7 +124,7 @@ def test_a_config_file_without_a_backend_is_as_good_as_none(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("place", ["config.yaml", ".flyte/config.yaml", "from_environment.yaml"])
-def test_a_config_file_that_names_a_backend_is_refused_by_its_name(
+def test_a_config_file_that_names_a_backend_connects_to_it(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / place
@@ -114,8 +132,9 @@ def test_a_config_file_that_names_a_backend_is_refused_by_its_name(
     file.write_text("admin:\n  endpoint: dns:///flyte.example.com\n")
     if place.startswith("from_environment"):
         monkeypatch.setenv("FLYTECTL_CONFIG", str(file))
-    with pytest.raises(InitializationError, match=place):
-        flyte.init_from_config()
+    flyte.init_from_config()
+    assert source.backend is not None
+    assert place in source.backend.endpoint
 
 
 def test_a_config_file_that_does_not_exist_is_named() -> None:

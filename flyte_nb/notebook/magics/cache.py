@@ -19,7 +19,7 @@ from flyte_nb.remote.cache import (
     explain_task,
 )
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.search import find_task, tasks_in
+from flyte_nb.remote.search import did_you_mean, find_task, tasks_in
 from flyte_nb.store.table import Table
 
 __all__ = ["CACHE"]
@@ -33,7 +33,8 @@ def cache(namespace: Mapping[str, Any], line: str) -> Table | None:
     elif what == "clear":
         print(clear_line(namespace, rest.strip()))
     elif what:
-        raise CommandError(f"%flyte cache lists, %flyte cache explain | clear; got {what!r}.")
+        near = did_you_mean(what, ("explain", "clear"))
+        raise CommandError(f"%flyte cache lists, %flyte cache explain | clear; got {what!r}.{near}")
     elif rows := cached_rows():
         return Table(CACHE_COLUMNS, rows)
     else:

@@ -13,12 +13,15 @@ from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.notebook.magics.cache import CACHE
 from flyte_nb.notebook.magics.checking import CHECK
 from flyte_nb.notebook.magics.config import CONFIG
+from flyte_nb.notebook.magics.debugging import DEBUG
+from flyte_nb.notebook.magics.deploying import DEPLOY, TASKS, TRIGGERS
 from flyte_nb.notebook.magics.explaining import EXPLAIN
 from flyte_nb.notebook.magics.housekeeping import ABORT, EXPORT, IMPORT, PRUNE
 from flyte_nb.notebook.magics.images import IMAGES
 from flyte_nb.notebook.magics.launching import run_line
 from flyte_nb.notebook.magics.mapping import MAP
 from flyte_nb.notebook.magics.repeating import FORK, RECOVER, RERUN
+from flyte_nb.notebook.magics.signaling import SIGNAL
 from flyte_nb.notebook.magics.waiting import WAIT
 from flyte_nb.notebook.magics.words import split_words
 from flyte_nb.notebook.magics.workers import WORKERS
@@ -26,16 +29,16 @@ from flyte_nb.notebook.views.comparison import Comparison
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.interrupted import interrupted_among
 from flyte_nb.remote.logs import Logs
-from flyte_nb.remote.parameters import labels_of
+from flyte_nb.remote.parameters import labels_of, task_help
 from flyte_nb.remote.plain import PHASES, error_line
 from flyte_nb.remote.run import Run
-from flyte_nb.remote.search import did_you_mean, find_run
+from flyte_nb.remote.search import did_you_mean, find_run, find_task
 from flyte_nb.remote.source import source
 from flyte_nb.store.errors import QueryError
 from flyte_nb.store.rows import RunRow
 from flyte_nb.store.table import Table
 
-__all__ = ["COMMANDS", "execute"]
+__all__ = ["COMMANDS", "execute", "overview"]
 
 RUN_COLUMNS = ("run", "task", "phase", "started_at", "seconds", "actions", "error", "labels", "notebook")
 LOG_ENTRIES = 1_000
@@ -55,17 +58,17 @@ def execute(namespace: dict[str, Any], line: str, cell: str | None = None) -> An
     """
     name, _, rest = line.strip().partition(" ")
     if name in ("", "-h", "--help"):
-        return show_help()
+        return help_line(namespace, "")
     if cell is not None and name in CELL_COMMANDS:
         if rest.strip() in ("-h", "--help"):
-            return show_help(name)
+            return help_line(namespace, name)
         return execute_cell(CELL_COMMANDS[name], namespace, rest, cell)
     command = COMMANDS.get(name)
     if command is None:
         known = did_you_mean(name, COMMANDS)
         raise CommandError(f"%flyte has no subcommand {name!r}.{known or ' There are: ' + ', '.join(COMMANDS) + '.'}")
     if rest.strip() in ("-h", "--help"):
-        return show_help(name)
+        return help_line(namespace, name)
     if cell is not None:
         if name != "sql":
             raise CommandError(f"%%flyte {name} takes no cell; write %flyte {name} in a line.")
@@ -153,22 +156,38 @@ def is_frame(value: Any) -> bool:
     return library in ("pandas", "polars", "pyarrow") and type(value).__name__ in ("DataFrame", "LazyFrame", "Table")
 
 
-def show_help(subcommand: str | None = None) -> None:
-    """Prints what there is, or how one subcommand is used."""
-    if subcommand is None:
-        width = max(map(len, COMMANDS))
-        print("%flyte SUBCOMMAND ...\n")
-        for command in COMMANDS.values():
-            print(f"  {command.name.ljust(width)}  {command.summary}")
-        print("\n%%flyte SUBCOMMAND ... over a cell\n")
-        for command in CELL_COMMANDS.values():
-            print(f"  {command.name.ljust(width)}  {command.summary}")
-        print("\nMore with %flyte help SUBCOMMAND.")
-    elif subcommand in COMMANDS or subcommand in CELL_COMMANDS:
-        of_that_name = [commands[subcommand] for commands in (COMMANDS, CELL_COMMANDS) if subcommand in commands]
-        print("\n\n".join(command.help() for command in of_that_name))
+def overview() -> str:
+    """Every subcommand in a line."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {command.name.ljust(width)}  {command.summary}" for command in COMMANDS.values()]
+    of_cells = [f"  {command.name.ljust(width)}  {command.summary}" for command in CELL_COMMANDS.values()]
+    more = "More with %flyte SUBCOMMAND? or %flyte help SUBCOMMAND [TASK]."
+    return "\n".join(
+        ["%flyte SUBCOMMAND ...\n", *lines, "\n%%flyte SUBCOMMAND ... over a cell\n", *of_cells, f"\n{more}"]
+    )
+
+
+def help_line(namespace: Mapping[str, Any], line: str) -> None:
+    """Prints what there is, or how a subcommand is used, or with a task what that takes."""
+    subcommand, *task = [word.text for word in split_words(line)] or [""]
+    if not subcommand:
+        print(overview())
+    elif task:
+        print(f"{task_help(find_task(namespace, task[0]))}\n\n{help_of(subcommand).splitlines()[0]}")
     else:
+        print(help_of(subcommand))
+
+
+def help_of(subcommand: str) -> str:
+    """How a subcommand is used, in lines and over cells.
+
+    Raises:
+        CommandError: there is none of that name.
+    """
+    of_that_name = [commands[subcommand] for commands in (COMMANDS, CELL_COMMANDS) if subcommand in commands]
+    if not of_that_name:
         raise CommandError(f"%flyte has no subcommand {subcommand!r}.{did_you_mean(subcommand, COMMANDS)}")
+    return "\n\n".join(command.help() for command in of_that_name)
 
 
 RUN = Argument("RUN", "name of a run, the beginning of it, or `last`", kind="run")
@@ -195,8 +214,12 @@ COMMANDS = {
         CHECK,
         MAP,
         WAIT,
+        SIGNAL,
         LAUNCH,
         ENV,
+        DEPLOY,
+        TASKS,
+        TRIGGERS,
         EXPLAIN,
         Command(
             "runs",
@@ -214,6 +237,7 @@ COMMANDS = {
         RERUN,
         RECOVER,
         FORK,
+        DEBUG,
         ABORT,
         Command("show", "Draws a run.", show_run, (RUN,), examples=("%flyte show last",)),
         Command(
@@ -267,9 +291,14 @@ COMMANDS = {
         IMAGES,
         Command(
             "help",
-            "Shows what there is, or how a subcommand is used.",
-            show_help,
-            (Argument("SUBCOMMAND", "which", kind="subcommand", required=False),),
+            "Shows what there is, or how a subcommand is used, and what a task takes; also %flyte SUBCOMMAND?",
+            help_line,
+            (
+                Argument("SUBCOMMAND", "which", kind="subcommand", required=False),
+                Argument("TASK", "whose parameters", kind="task", required=False),
+            ),
+            examples=("%flyte help run fit", "%flyte run fit?"),
+            raw=True,
         ),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -15,9 +16,11 @@ from flyte_nb.notebook.cells.steps import is_value
 from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.notebook.magics.commands import COMMANDS
 from flyte_nb.notebook.magics.config import SETTINGS
+from flyte_nb.notebook.magics.describing import descriptions
 from flyte_nb.notebook.magics.environments import declared_in
 from flyte_nb.notebook.magics.repeating import FORK, RECOVER, RERUN
 from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.paths import outline_of
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.remote.search import LAST, find_run, find_task, tasks_in
 from flyte_nb.remote.source import source
@@ -26,6 +29,7 @@ __all__ = ["complete_line", "make_matcher"]
 
 LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(?P<cell>%?)flyte\s+(?P<rest>.*)$")
 RUNS_OFFERED = 50
+ACTIONS_OFFERED = 200
 
 
 def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
@@ -43,7 +47,8 @@ def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
             return {"completions": [], "suppress": False}
         fragment = re.split(r"\s", line)[-1]
         words = complete_line(namespace(), found["rest"], over_cell=bool(found["cell"]))
-        completions = [SimpleCompletion(text, type="flyte") for text in words]
+        told = descriptions(namespace(), found["rest"], words, over_cell=bool(found["cell"]))
+        completions = [SimpleCompletion(text, type=told.get(text, "flyte")) for text in words]
         return {
             "completions": completions,
             "matched_fragment": fragment,
@@ -139,7 +144,7 @@ def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str
     if argument.kind == "run":
         return [LAST, *(row.name for row in source.runs(limit=RUNS_OFFERED))]
     if argument.kind == "action":
-        return [action.name for action in find_run(before[0]).actions()] if before else []
+        return actions_of(before)
     if argument.kind == "task":
         return tasks_in(namespace)
     if argument.kind == "environment":
@@ -166,6 +171,15 @@ def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str
     if argument.kind == "subcommand":
         return COMMANDS
     return []
+
+
+def actions_of(before: list[str]) -> list[str]:
+    """The paths and names of the actions of the run that is named; the first of many."""
+    if not before:
+        return []
+    outline = outline_of(find_run(before[0]).name)
+    actions = list(islice(outline, ACTIONS_OFFERED))
+    return [*map(outline.path_of, actions), *actions]
 
 
 def matching(fragment: str, words: Iterable[str]) -> list[str]:

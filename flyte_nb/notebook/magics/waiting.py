@@ -19,10 +19,7 @@ def wait(run: str) -> Run:
     __tracebackhide__ = True
     found = find_run(run)
     found.wait()
-    error = found.error
-    if error is not None:
-        error.run = found
-        raise error
+    found.raise_for_status()
     return found
 
 

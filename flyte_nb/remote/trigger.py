@@ -1,0 +1,176 @@
+"""Triggers of deployed tasks: what starts them by itself. Flyte's `flyte.remote.Trigger`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from flyte_nb.authoring.trigger import Trigger as DeclaredTrigger
+from flyte_nb.engine.session import session
+from flyte_nb.remote.action import utc_time
+from flyte_nb.remote.calls import blocking_classmethod, iterating_classmethod
+from flyte_nb.remote.deployed import find, load
+from flyte_nb.remote.schedule import due_times
+from flyte_nb.remote.source import source
+from flyte_nb.remote.trigger_specs import automation_text, trigger_of
+from flyte_nb.store.deployment_events import TriggerChanged
+from flyte_nb.store.rows import TriggerRow
+
+__all__ = ["Trigger", "TriggerDetails", "next_times"]
+
+TIMES_SHOWN = 5
+
+
+class TriggerDetails:
+    """A trigger as it stands.
+
+    Args:
+        row: what is recorded of it.
+    """
+
+    def __init__(self, row: TriggerRow) -> None:
+        self.row = row
+
+    @blocking_classmethod
+    def get(cls: type[TriggerDetails], *, name: str, task_name: str) -> TriggerDetails:
+        """A trigger by its name and its task's.
+
+        Raises:
+            KeyError: there is none; the message names near ones.
+        """
+        return cls(source.trigger(task_name, name))
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def task_name(self) -> str:
+        """The full name of its task."""
+        return self.row.task
+
+    @property
+    def task_version(self) -> str:
+        """The version of the task that it starts."""
+        return self.row.version
+
+    @property
+    def description(self) -> str:
+        """What it says about itself."""
+        return self.row.description
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it fires."""
+        return self.row.is_active
+
+    @property
+    def automation_spec(self) -> dict[str, Any]:
+        """When it fires, as it is recorded."""
+        return self.row.automation
+
+    @property
+    def url(self) -> str:
+        """Names it: store, task and trigger."""
+        return f"flyte-nb://{source.store.home.path}/tasks/{self.task_name}/triggers/{self.name}"
+
+    @property
+    def next_times(self) -> list[datetime]:
+        """The next five times, UTC, at which it is due; none while it is paused."""
+        return next_times(self.row)
+
+    @property
+    def last_run(self) -> str | None:
+        """The name of the run that it started last."""
+        return self.row.fired_run or None
+
+    def __repr__(self) -> str:
+        state = "active" if self.is_active else "paused"
+        when = automation_text(self.row.automation)
+        lines = [f"{self.task_name}/{self.name}  version {self.task_version}  {state}  {when}"]
+        if times := self.next_times:
+            lines.append("next: " + ", ".join(f"{one:%Y-%m-%d %H:%M}" for one in times) + " UTC")
+        if self.row.fired_ns is not None:
+            outcome = self.row.fired_run or self.row.fired_error
+            lines.append(f"last: {utc_time(self.row.fired_ns):%Y-%m-%d %H:%M:%S} UTC, {outcome}")
+        return "\n".join(lines)
+
+
+class Trigger(TriggerDetails):
+    """A trigger, in a list; and what is done with triggers."""
+
+    @blocking_classmethod
+    def create(
+        cls: type[Trigger], trigger: DeclaredTrigger, task_name: str, task_version: str | None = None
+    ) -> Trigger:
+        """Adds a trigger to a deployed task; one of that name is replaced.
+
+        Args:
+            trigger: a `flyte.Trigger`.
+            task_name: the full name of the task.
+            task_version: of it; None for the latest.
+
+        Raises:
+            flyte_nb.errors.RemoteTaskNotFoundError: there is no such task.
+            flyte_nb.errors.DeploymentError: its inputs do not fit the task.
+        """
+        row = find(task_name, task_version)
+        event = trigger_of(session(), load(row), trigger, time.time_ns())
+        source.deploy([msgspec.structs.replace(event, version=row.version)])
+        return cls(source.trigger(task_name, trigger.name))
+
+    @iterating_classmethod
+    def listall(
+        cls: type[Trigger], /, task_name: str | None = None, task_version: str | None = None, limit: int = 100
+    ) -> Iterator[Trigger]:
+        """Triggers, by task and name.
+
+        Args:
+            task_name: only of this task, by its full name.
+            task_version: only of this version of it.
+            limit: at most so many.
+        """
+        return iter([cls(row) for row in source.triggers(task_name, task_version)[:limit]])
+
+    @blocking_classmethod
+    def update(cls: type[Trigger], name: str, task_name: str, active: bool) -> None:
+        """Pauses or resumes a trigger. What was due while it was paused is not made up for.
+
+        Raises:
+            KeyError: there is none; the message names near ones.
+        """
+        row = source.trigger(task_name, name)
+        if row.is_active != active:
+            change = "activated" if active else "deactivated"
+            source.deploy([TriggerChanged(task_name, name, time.time_ns(), change)])
+
+    @blocking_classmethod
+    def delete(
+        cls: type[Trigger], name: str, task_name: str, project: str | None = None, domain: str | None = None
+    ) -> None:
+        """Deletes a trigger; its runs stay.
+
+        Raises:
+            KeyError: there is none; the message names near ones.
+        """
+        source.trigger(task_name, name)
+        source.deploy([TriggerChanged(task_name, name, time.time_ns(), "deleted")])
+
+
+def next_times(row: TriggerRow, count: int = TIMES_SHOWN, after: datetime | None = None) -> list[datetime]:
+    """The next times, UTC, at which a trigger is due; none while it is paused.
+
+    Args:
+        row: the trigger.
+        count: how many.
+        after: from when on; now unless given.
+    """
+    if not row.is_active:
+        return []
+    times = due_times(row.automation, utc_time(row.changed_ns), after or datetime.now(UTC))
+    return list(islice(times, count))
