@@ -241,8 +241,8 @@ def test_code_that_another_python_compiled_is_refused_before_it_is_loaded(notebo
     told, _ = notebook.again(
         ERRORS
         + """
-from flyte_nb.engine.code import run_code
-run_code.PYTHON = "3.99"
+from flyte_nb.engine.code import bundles
+bundles.PYTHON = "3.99"
 answer(error_of(lambda: flyte.rerun("classes", recover=True)))
 """
     )

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from flyte_nb.executors.limits.memory import MemoryWatch, data_limit_bytes
-from flyte_nb.executors.limits.resident import PortableTrees, ProcTrees, Tree, Trees
+from flyte_nb.executors.limits.resident import FIND_SECONDS, PortableTrees, ProcTrees, Tree, Trees
 
 MIB = 1 << 20
 LIMIT = 1 << 40
@@ -275,6 +276,28 @@ def test_a_shared_segment_counts_once_however_many_have_opened_it(puppet: Puppet
     puppet.do(FORKS.format(body="y = sum(x[::4096])"))
     trees.find()
     assert 64 * MIB <= used(tree, limit_bytes=65 * MIB) < 64 * MIB + SLACK
+    tree.close()
+
+
+@linux
+def test_a_child_that_is_long_about_to_call_exec_does_not_count_its_parents_memory(
+    puppet: Puppet, tmp_path: Path
+) -> None:
+    trees = ProcTrees()
+    tree = trees.open(puppet.pid)
+    puppet.do("x = b'x' * (64 << 20)")
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    opened = f"file_actions=[(os.POSIX_SPAWN_OPEN, 0, {str(gate)!r}, os.O_RDONLY, 0)]"
+    puppet.tell(f"os.waitpid(os.posix_spawn('/bin/true', ['true'], os.environ, {opened}), 0)")
+    until(lambda: bool(psutil.Process(puppet.pid).children()))
+    most = 0
+    for _ in range(20):  # more often than it is looked at what a fork has for itself
+        trees.find()
+        most = max(most, used(tree))
+        time.sleep(FIND_SECONDS)
+    gate.write_bytes(b"")
+    assert most < 64 * MIB + SLACK
     tree.close()
 
 

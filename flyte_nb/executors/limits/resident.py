@@ -20,7 +20,7 @@ from typing import Protocol
 __all__ = ["PortableTrees", "ProcTrees", "Tree", "Trees", "trees_of_this_system"]
 
 STATUS_BYTES = 8192
-STAT_PARENT, STAT_SESSION, STAT_STACK = 1, 3, 25
+STAT_STATE, STAT_PARENT, STAT_SESSION, STAT_STACK = 0, 1, 3, 25
 """Fields of `/proc/PID/stat`, counted after the name."""
 SEGMENTS_SECONDS = 0.25
 """Looking at every mapping takes milliseconds where a line of `/proc/PID/status` takes microseconds."""
@@ -153,8 +153,11 @@ class _ProcTree:
         for pid, process in self.processes.items():
             if process.look_at is None or now < process.look_at:
                 continue
-            if _relations(pid)[2] != self.stack:
+            parent, _, stack = _relations(pid)
+            if stack != self.stack:
                 process.look_at = None
+            elif _has_blocked_thread(parent):
+                process.look_at = now + FIND_SECONDS / 2
             elif rollup := _read(f"/proc/{pid}/smaps_rollup"):
                 process.read()
                 process.base_bytes = max(0, process.anon_bytes - _field(rollup, b"\nPrivate_Dirty:"))
@@ -225,6 +228,17 @@ def _relations(pid: int) -> tuple[int, int, int]:
     if not fields:
         return 0, 0, 0
     return int(fields[STAT_PARENT]), int(fields[STAT_SESSION]), int(fields[STAT_STACK])
+
+
+def _has_blocked_thread(pid: int) -> bool:
+    """Whether a thread waits where no signal reaches it, as one does that called vfork until its child has called exec:
+    what the child has, even now, is its parent's."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return any(
+            _read(f"/proc/{pid}/task/{thread}/stat").rpartition(b")")[2].split()[STAT_STATE : STAT_STATE + 1] == [b"D"]
+            for thread in os.listdir(f"/proc/{pid}/task")
+        )
+    return False
 
 
 def _field(status: bytes, name: bytes) -> int:
