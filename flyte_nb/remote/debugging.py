@@ -91,10 +91,11 @@ def prepare_debug(action: Action, namespace: Mapping[str, Any]) -> Debugged:
 
     Raises:
         flyte_nb.errors.RuntimeUserError: its code was not recorded, and the notebook has it no more.
+        ValueError: the run is at a backend.
     """
     while action.kind != "task":
         action = Action(action.run_name, action.parent_name or "")
-    run, row = source.run(action.run_name), source.action(action.run_name, action.name)
+    run, row = source.run_here(action.run_name), source.action(action.run_name, action.name)
     declared = source.task(run.name, row.spec)
     present = tasks_in(namespace).get(action.task_name)
     if present is not None and declared is not None and own_digest(present) == declared.own_digest:

@@ -117,7 +117,7 @@ def _rerun(
     Raises:
         KeyError: there is no such run.
         ActionNotFoundError: there is no such action.
-        ValueError: `action_name` together with `recover`, or `force_rerun_actions` without.
+        ValueError: `action_name` together with `recover`, or `force_rerun_actions` without; or the run is at a backend.
         flyte_nb.errors.RuntimeUserError: the code of the run, an input or an environment variable was not recorded; the
             message says why, and what to do.
         flyte_nb.errors.BaseRuntimeError: the new run failed.
@@ -156,6 +156,7 @@ def _fork(
 
     Raises:
         KeyError: there is no such run.
+        ValueError: the run is at a backend.
         ActionNotFoundError: there is no such action.
         flyte_nb.errors.BaseRuntimeError: the new run failed.
     """
@@ -192,7 +193,7 @@ def prepare_rerun(name: str, action_name: str = ROOT, recover: bool = False, for
         raise ValueError("action_name= starts with another task: it cannot be combined with recover=True")
     if forced and not recover:
         raise ValueError("force_rerun_actions= needs recover=True: else every action runs again")
-    active, row = session(), source.run(name)
+    active, row = session(), source.run_here(name)
     code = active.code.load(row.code, name)
     try:
         action = source.action(name, action_name)
@@ -211,7 +212,7 @@ def prepare_fork(name: str, task: TaskTemplate[Any, Any], forced: Sequence[str] 
     """What `fork` starts; see there."""
     if not isinstance(task, TaskTemplate):
         raise TypeError(f"fork runs a task as it stands: flyte.fork(run, task), got {task!r} for the task")
-    active, row = session(), source.run(name)
+    active, row = session(), source.run_here(name)
     active.code.remember_sources(row.code)
     inputs = _recorded_inputs(active, name)
     taken = {key: value for key, value in inputs.items() if key in signature_of(task).input_names}

@@ -49,6 +49,21 @@ class Source(LocalSource):
             raise
         return self.backend
 
+    def run_here(self, name: str) -> RunRow:
+        """A run of this project, whose code is recorded here.
+
+        Raises:
+            KeyError: there is none of that name.
+            ValueError: the run is at the backend.
+        """
+        backend = self.elsewhere(name)
+        if backend is not None:
+            raise ValueError(
+                f"The run {name} is at {backend.endpoint}: to repeat it takes its code, which is kept here for runs of "
+                "this project only. Run the task again with flyte.run."
+            )
+        return super().run(name)
+
     def runs(self, **filters: Any) -> list[RunRow]:
         return super().runs(**filters) if self.backend is None else self.backend.runs(**filters)
 

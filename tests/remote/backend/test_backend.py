@@ -194,6 +194,12 @@ def test_code_that_is_not_deployed_is_refused_by_a_server_that_runs_deployed_tas
         flyte.run(shop.price, item=1)
 
 
+def test_a_run_of_the_backend_is_not_repeated_here() -> None:
+    for repeat in (lambda: flyte.rerun("adds"), lambda: flyte.fork("adds", shop.total)):
+        with pytest.raises(ValueError, match="The run adds is at http"):
+            repeat()
+
+
 def test_local_runs_are_found_beside_those_of_the_backend() -> None:
     run = flyte.with_runcontext(mode="local", name="only-here").run(shop.price, item=4)
     assert Run.get("only-here").outputs() == run.outputs() == (40,)
