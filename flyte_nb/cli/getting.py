@@ -46,7 +46,7 @@ def runs(
             rows = [source.run(find_run(run).name)]
         else:
             rows = source.runs(limit=limit, phase=list(phase) or None, task=task, labels=labels_of(labels) or None)
-    titles = ("run", "task", "phase", "started", "seconds", "actions", "labels", "error")
+    titles = ("run", "task", "phase", "started", "duration_seconds", "actions", "labels", "error")
     cells = [
         (
             row.name,
@@ -72,7 +72,7 @@ def actions(output: str, run: str, action: str | None) -> None:
     with one_line_errors():
         name = find_run(run).name
         found = source.action_rows(name) if action is None else [_row(name, action)]
-    titles = ("action", "parent", "kind", "task", "phase", "attempts", "started", "seconds", "error")
+    titles = ("action", "parent", "kind", "task", "phase", "attempts", "started", "duration_seconds", "error")
     cells = [
         (
             row.name,

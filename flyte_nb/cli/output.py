@@ -23,7 +23,7 @@ def echo_rows(output: str, titles: Sequence[str], rows: Sequence[Sequence[Any]],
 
     Args:
         output: table or json.
-        titles: names of the columns.
+        titles: names of the columns; one that ends in `_seconds` holds seconds, which a table shows with their unit.
         rows: their cells; times as `datetime`.
         nothing: what a table says when there are none.
     """
@@ -31,7 +31,8 @@ def echo_rows(output: str, titles: Sequence[str], rows: Sequence[Sequence[Any]],
         objects = [dict(zip(titles, row, strict=True)) for row in rows]
         click.echo(json.dumps(objects, indent=2, default=_json_of))
     elif rows:
-        print_columns([[title.upper() for title in titles], *[[_cell_of(cell) for cell in row] for row in rows]])
+        heads = [title.removesuffix("_seconds").upper() for title in titles]
+        print_columns([heads, *[[_cell_of(cell) for cell in row] for row in rows]])
     else:
         click.echo(nothing)
 
