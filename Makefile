@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 PEER := .venv-peer
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := labextension/node_modules/.package-lock.json
-NOTEBOOK_TESTS := tests/notebook tests/cli tests/remote tests/server
+NOTEBOOK_TESTS := tests/browser tests/notebook
 FRONT_END := flyte_nb/notebook/static/widget.js
 FRONT_END_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart lab test test-engine test-notebook test-browser check format bench screens conformance chaos fuzz wheel install front-end chromium clean
+.PHONY: help quickstart lab test test-engine test-notebook check format bench screens conformance chaos fuzz wheel install front-end chromium clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,18 +24,15 @@ quickstart: install ## Installs all, executes notebooks/quickstart.ipynb and pri
 lab: install ## Opens JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-test: install chromium ## All fast tests, those of the browser and the front end too, in three lanes
-	$(MAKE) --jobs=3 --output-sync=target test-engine test-notebook test-browser
-
-test-notebook: install
-	$(BIN)/python -m pytest --durations=15 $(NOTEBOOK_TESTS)
-
-test-browser: install chromium
-	npm --prefix labextension test
-	$(BIN)/python -m pytest --durations=15 tests/browser
+test: install chromium ## All fast tests, those of the browser and the front end too, in two lanes
+	$(MAKE) --jobs=2 --output-sync=target test-engine test-notebook
 
 test-engine: install
-	$(BIN)/python -m pytest --durations=15 --ignore=tests/browser $(addprefix --ignore=,$(NOTEBOOK_TESTS))
+	$(BIN)/python -m pytest --durations=15 $(addprefix --ignore=,$(NOTEBOOK_TESTS))
+
+test-notebook: install chromium
+	npm --prefix labextension test
+	$(BIN)/python -m pytest --durations=15 $(NOTEBOOK_TESTS)
 
 check: install ## ruff, mypy, tsc and the architecture test
 	$(BIN)/ruff check

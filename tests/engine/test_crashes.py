@@ -164,14 +164,14 @@ def test_when_the_zygote_dies_its_workers_go_and_others_come(folder: str, flyte_
     run = flyte.with_runcontext().start(endless_tasks.sleeps_in_c, folder)
     path = Path(folder, "began")
     until(path.exists)
-    worker = psutil.Process(int(path.read_text()))
-    zygote = worker.parent()
+    zygote = psutil.Process(int(path.read_text())).parent()
     assert zygote is not None
+    workers = zygote.children()
     zygote.kill()
     with pytest.raises(flyte.errors.RuntimeSystemError):
         run.wait()
         run.outputs()
-    until(lambda: not is_alive(worker.pid))
+    until(lambda: not any(is_alive(one.pid) for one in workers))
     assert result(tasks.lives) != os.getpid()
 
 
@@ -263,8 +263,8 @@ def test_no_worker_survives_its_kernel(task: str, tmp_path: Path, monkeypatch: p
     finally:
         kernel.kill()
         kernel.wait()
-    _, alive = psutil.wait_procs(workers, timeout=2)
-    assert not alive
+    _, left = psutil.wait_procs(workers, timeout=2)
+    assert not [one for one in left if is_alive(one.pid)]  # who is dead may wait for the system to take notice
     if task == "traces_and_waits":
         (run,) = [run for run in Store.open(Home(home)).runs() if run.task.endswith(task)]
         phases = {action.task: action.phase for action in Store.open(Home(home)).actions(run.name)}

@@ -91,7 +91,7 @@ def test_what_a_killed_worker_had_seen_finish_is_not_done_again(whose: str, tmp_
     cells = STEPS
     if whose != "its worker":
         cells = STEPS.replace(
-            "os.kill(os.getpid()", "os.kill(os.getppid(), 9), os.kill(KERNEL, 9), os.kill(os.getpid()"
+            "os.kill(os.getpid()", "os.kill(KERNEL, 9), os.kill(os.getppid(), 9), os.kill(os.getpid()"
         )
     kernels.run(
         "KERNEL = os.getpid()",

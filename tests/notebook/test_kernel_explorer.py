@@ -67,7 +67,7 @@ def test_a_run_that_a_task_starts_joins_the_explorer_of_its_cell(kernel) -> None
 
 
 def test_a_run_that_lives_is_told_to_the_page_by_comm(kernel) -> None:
-    outputs = kernel.ok("r = flyte.run(wait, seconds=1.5)")
+    outputs = kernel.ok("r = flyte.run(wait, seconds=2.5)")
     (opened,) = [content for content in outputs.of("comm_open") if content["target_name"] == "flyte_nb.run"]
     assert opened["data"] == {"run": outputs.shown[MIME]["run"]}
     told = [one["data"] for one in outputs.of("comm_msg") if one["comm_id"] == opened["comm_id"]]
