@@ -7,6 +7,9 @@ PEER := .venv-peer
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := labextension/node_modules/.package-lock.json
 NOTEBOOK_TESTS := tests/browser tests/notebook
+AGAIN := --last-failed --last-failed-no-failures=none
+tested = $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$(1) --durations=15 $(2) \
+	|| $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$(1) $(AGAIN) $(2)
 FRONT_END := flyte_nb/notebook/static/widget.js
 FRONT_END_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 
@@ -27,12 +30,13 @@ lab: install ## Opens JupyterLab on the notebooks
 test: install chromium ## All fast tests, those of the browser and the front end too, in two lanes
 	$(MAKE) --jobs=2 --output-sync=target test-engine test-notebook
 
+# The lanes take each other's time: what fails in one is run once more by itself, and has to pass then.
 test-engine: install
-	$(BIN)/python -m pytest --durations=15 $(addprefix --ignore=,$(NOTEBOOK_TESTS))
+	$(call tested,engine,$(addprefix --ignore=,$(NOTEBOOK_TESTS)))
 
 test-notebook: install chromium
 	npm --prefix labextension test
-	$(BIN)/python -m pytest --durations=15 $(NOTEBOOK_TESTS)
+	$(call tested,notebook,$(NOTEBOOK_TESTS))
 
 check: install ## ruff, mypy, tsc and the architecture test
 	$(BIN)/ruff check

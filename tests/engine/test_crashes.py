@@ -171,7 +171,7 @@ def test_when_the_zygote_dies_its_workers_go_and_others_come(folder: str, flyte_
     with pytest.raises(flyte.errors.RuntimeSystemError):
         run.wait()
         run.outputs()
-    until(lambda: not any(is_alive(one.pid) for one in workers))
+    until(lambda: not any(psutil.pid_exists(one.pid) for one in workers))  # as above
     assert result(tasks.lives) != os.getpid()
 
 
