@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cells import execute
 from jupyter_client.manager import start_new_kernel
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -134,15 +135,6 @@ def started(kernels: dict[str, Any], rounds: int) -> dict[str, dict[str, float]]
             time.sleep(PAUSE_SECONDS)
     medians = {key: round(statistics.median(taken[1:]), 2) for key, taken in samples.items()}  # the first one warms
     return {cell: {name: medians[cell, name] for name in kernels} for cell in STARTS}
-
-
-def execute(client: Any, cell: str) -> float:
-    """How long a cell takes, milliseconds."""
-    began = time.perf_counter()
-    reply = client.execute_interactive(cell, output_hook=lambda message: None, timeout=60)
-    if reply["content"]["status"] != "ok":
-        raise RuntimeError("\n".join(reply["content"]["traceback"]))
-    return (time.perf_counter() - began) * 1000
 
 
 if __name__ == "__main__":

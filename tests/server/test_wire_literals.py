@@ -158,7 +158,7 @@ def test_files_are_their_addresses() -> None:
 def test_whatever_bytes_say_is_a_value_or_one_clear_error(content: bytes) -> None:
     try:
         literal = literals_pb2.Literal.FromString(content)
-    except Exception:  # protobuf's own, for what is no message
+    except Exception:  # the library's own, for bytes that are no message: only what is one can be tested
         return
     try:
         tree_of(literal, Any, MemoryBlobs())

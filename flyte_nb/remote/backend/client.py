@@ -29,6 +29,7 @@ T = TypeVar("T")
 MODULE = "flyte_nb.remote.backend.sdk.main"
 NAMES_OF_CODES = {"not_found": KeyError, "invalid_argument": ValueError, "already_exists": ValueError}
 ERRORS = {error.__name__: error for error in (KeyError, ValueError, TypeError, NotImplementedError, TimeoutError)}
+"""What is raised here again as what it was in the SDK's process; all else is a RuntimeSystemError that names it."""
 
 
 class Connection(NamedTuple):

@@ -253,7 +253,7 @@ class Translator(ValuePickler):
             return False
         try:
             Translator(io.BytesIO(), {}, {*self._hollow, module.__name__}).dump(value)
-        except Exception:  # a user's __reduce__ raises anything
+        except Exception:  # a user's __reduce__ raises anything; the name is left out, as the docstring says
             return False
         return True
 

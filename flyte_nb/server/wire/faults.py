@@ -27,7 +27,11 @@ ANSWERS: tuple[tuple[type[Exception], Code], ...] = (
     (NotImplementedError, Code.UNIMPLEMENTED),
     (ValueError, Code.INVALID_ARGUMENT),
 )
-"""How each error is answered; the first that fits."""
+"""How each error is answered; the first that fits.
+
+`NotImplementedError` stands for what Flyte's protocol has and a store has not: the client reads `unimplemented`, with
+what to do instead; docs/server.md lists them.
+"""
 
 
 class Faults:
@@ -39,7 +43,7 @@ class Faults:
         """Answers one call."""
         try:
             return await call_next(request, ctx)
-        except Exception as error:
+        except Exception as error:  # of any service: raised again, as the one error that a client understands
             raise refused(error, ctx.method().name) from error
 
     async def intercept_server_stream(
@@ -49,7 +53,7 @@ class Faults:
         try:
             async for answer in call_next(request, ctx):
                 yield answer
-        except Exception as error:
+        except Exception as error:  # of any service: raised again, as the one error that a client understands
             raise refused(error, ctx.method().name) from error
 
 
