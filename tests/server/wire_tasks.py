@@ -125,3 +125,10 @@ async def many(n: int) -> int:
         await square(x)
     await asyncio.Event().wait()
     return n
+
+
+@env.task
+async def gated(n: int) -> int:
+    """Waits until it is told to go on, then calls another."""
+    await asyncio.to_thread(GO_ON.wait)
+    return sum([await square(x) for x in range(n)])

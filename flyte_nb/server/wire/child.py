@@ -21,6 +21,7 @@ from flyte_nb.remote.task import Task
 from flyte_nb.server.wire.literals import value_of
 from flyte_nb.server.wire.orders import Order
 from flyte_nb.server.wire.types import structure_of
+from flyte_nb.types.names import describe_type
 from flyte_nb.types.trees import leaf_content
 
 __all__ = ["main"]
@@ -38,8 +39,12 @@ def main() -> None:
         if not hasattr(error, "run"):  # a run that failed has its error in the record
             print(str(error).replace("\n", " "), file=answers)
         sys.exit(1)
-    except (TypeError, ValueError, LookupError, OSError) as error:
-        print(str(error.args[0] if error.args else error).replace("\n", " "), file=answers)
+    except LookupError as error:
+        message = error.args[0] if error.args else error  # a KeyError itself shows its message quoted
+        print(str(message).replace("\n", " "), file=answers)
+        sys.exit(1)
+    except (TypeError, ValueError, OSError) as error:
+        print(str(error).replace("\n", " "), file=answers)
         sys.exit(1)
 
 
@@ -54,13 +59,13 @@ def carry_out(order: Order) -> None:
     types = task.interface.inputs
     literals = common_pb2.Inputs.FromString(order.inputs).literals
     inputs = {one.name: adapted(value_of(one.value), types[one.name][0]) for one in literals}
-    with_runcontext(name=order.run, labels=order.labels).run(task, **inputs)
+    with_runcontext(name=order.run, **order.options).run(task, **inputs)
 
 
 def adapted(value: Any, declared: Any) -> Any:
     """The plain value of a literal as a task with this type takes it."""
     if isinstance(value, Ext):  # a pickle; this process executes the client's code anyway
-        return pickle.loads(leaf_content(value)[0])
+        return unpickled(leaf_content(value)[0])
     origin, arguments = get_origin(declared) or declared, get_args(declared)
     if declared is float and type(value) is int:
         return float(value)
@@ -71,9 +76,23 @@ def adapted(value: Any, declared: Any) -> Any:
     is_tuple = isinstance(origin, type) and issubclass(origin, tuple)
     if is_tuple and isinstance(value, dict) and structure_of(declared) is not None:
         names = getattr(origin, "_fields", [f"item_{place}" for place in range(len(arguments))])
+        if missing := [name for name in names if name not in value]:
+            raise ValueError(f"{describe_type(declared)} takes {', '.join(names)}: {', '.join(missing)} missing")
         kinds = arguments or [Any] * len(names)
         return tuple(adapted(value[name], kind) for name, kind in zip(names, kinds, strict=True))
     return value
+
+
+def unpickled(content: bytes) -> Any:
+    """The value of a pickle.
+
+    Raises:
+        ValueError: it cannot be opened here.
+    """
+    try:
+        return pickle.loads(content)
+    except Exception as error:  # whatever its class raises, or its module, or a damaged pickle
+        raise ValueError(f"A pickled input cannot be opened here: {type(error).__name__}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,38 +1,46 @@
-"""Runs that clients ask the server for: each in a process of its own, within limits.
+"""Runs that clients ask the server for, within limits.
 
-    CreateRun -> a process starts, loads the deployed code, records the run -> its name is answered -> it is watched
+    of a task that flyte_nb deployed    CreateRun -> a process starts, loads the deployed code, records the run -> its
+                                        name is answered -> it is watched
+    of a task of Flyte's own SDK        see `flyte_nb.server.wire.submissions`
 
-The process is a flyte_nb like any other: it records in the same store, and is aborted as any run of another process.
+The process of a flyte_nb run is a flyte_nb like any other: it records in the same store, and is aborted as any run of
+another process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
-from dataclasses import dataclass
 
 import msgspec
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
-from flyteidl2.task import common_pb2
+from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.workflow import run_service_pb2
 from google.protobuf.message import DecodeError
 
 from flyte_nb.engine.identity import ROOT
+from flyte_nb.errors import InitializationError
 from flyte_nb.remote.aborting import abort_elsewhere
-from flyte_nb.server.wire.orders import Order
+from flyte_nb.remote.backend.client import check_installed
+from flyte_nb.server.wire.callers import Callers
+from flyte_nb.server.wire.containers import send_signal
+from flyte_nb.server.wire.limits import Limits
+from flyte_nb.server.wire.orders import Order, options_of
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.submissions import Submissions
+from flyte_nb.server.wire.submitted import SubmittedAction
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.pages import tree_size
 from flyte_nb.store.rows import DeployedTaskRow
 from flyte_nb.store.schema import PHASES_OVER
 
-__all__ = ["Execution", "Limits"]
+__all__ = ["Execution"]
 
 CHILD = "flyte_nb.server.wire.child"
 MOST_AT_ONCE = 4
@@ -41,21 +49,6 @@ LOOK_SECONDS = 0.5
 STARTED_SECONDS = 60.0
 """How long a process may take until its run is recorded."""
 ENDED_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run that a client asks for may take; who takes more is aborted.
-
-    Attributes:
-        depth: how many levels of actions, the root included.
-        actions: how many actions, the root included.
-        seconds: how long.
-    """
-
-    depth: int = 20
-    actions: int = 10_000
-    seconds: float = 3600.0
 
 
 class Execution:
@@ -74,6 +67,8 @@ class Execution:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self._ending = False
+        self.callers = Callers[SubmittedAction]()
+        self.submissions = Submissions(records, uploads, self.callers, limits) if limits is not None else None
 
     async def start(self, request: run_service_pb2.CreateRunRequest) -> str:
         """Starts a run; returns its name once it is recorded.
@@ -82,41 +77,42 @@ class Execution:
             ConnectError: the server executes nothing, or as much as it may; the run is there already; it ended before
                 it was recorded.
             KeyError: there is no such task.
-            NotImplementedError: Flyte's own client deployed it, or brings it along.
-            ValueError: the inputs are not the task's.
+            ValueError: it cannot be executed here, or the inputs are not the task's.
         """
-        if self._limits is None:
+        if self.submissions is None:
             raise ConnectError(
                 Code.PERMISSION_DENIED, "This server executes nothing: who runs it can start it with --execute"
             )
-        if request.WhichOneof("task") != "task_id":
-            raise NotImplementedError(
-                "Only deployed tasks are executed here: deploy the task with flyte_nb, or run it yourself and publish "
-                'the run: flyte.with_runcontext(mode="local", tracked=True)'
-            )
+        if self._ending:
+            raise ConnectionAbortedError("The server is ending: ask again when it is back")
+        name = request.run_id.name or f"r{secrets.token_hex(8)}"
+        if self._has(name) or await self._records.ask(self._records.has_run, name):
+            raise ConnectError(Code.ALREADY_EXISTS, f"There is a run {name!r} already")
+        if request.WhichOneof("task") == "task_spec":
+            await self._submit(self.submissions, name, request.task_spec, request)
+            return name
         row = await self._records.ask(
             self._records.deployments.task, request.task_id.name, request.task_id.version or None
         )
-        if not row.code:
-            raise NotImplementedError(
-                f"Task {row.task}, version {row.version}, was deployed by Flyte's own client, whose code runs in a "
-                "container: deploy it with flyte_nb to execute it here"
-            )
-        name = request.run_id.name or f"r{secrets.token_hex(8)}"
-        if name in self._processes or await self._records.ask(self._records.has_run, name):
-            raise ConnectError(Code.ALREADY_EXISTS, f"There is a run {name!r} already")
+        if row.wire:
+            spec = task_definition_pb2.TaskSpec.FromString(bytes(self._records.values.get(row.wire)[0]))
+            await self._submit(self.submissions, name, spec, request)
+            return name
         if len(self._processes) >= MOST_AT_ONCE:
             raise ConnectError(
                 Code.RESOURCE_EXHAUSTED, f"{MOST_AT_ONCE} runs are being executed: try again when one has ended"
             )
         inputs = await self._records.ask(self._inputs, request, row)
-        order = Order(row.task, row.version, name, dict(request.run_spec.labels.values), inputs.SerializeToString())
+        options = options_of(request.run_spec, inputs)
+        order = Order(row.task, row.version, name, options, inputs.SerializeToString())
         await self._start(order)
         return name
 
     async def close(self) -> None:
         """Ends what is being executed."""
         self._ending = True
+        if self.submissions is not None:
+            await self.submissions.close()
         for process in self._processes.values():
             send_signal(process, signal.SIGTERM)
         if self._watchers:
@@ -125,6 +121,29 @@ class Execution:
             send_signal(process, signal.SIGKILL)
         if self._watchers:
             await asyncio.wait(self._watchers)
+
+    def _has(self, name: str) -> bool:
+        return name in self._processes or (self.submissions is not None and self.submissions.has(name))
+
+    async def _submit(
+        self,
+        submissions: Submissions,
+        name: str,
+        spec: task_definition_pb2.TaskSpec,
+        request: run_service_pb2.CreateRunRequest,
+    ) -> None:
+        """Starts a run of a task of Flyte's own.
+
+        Raises:
+            ConnectError: the SDK is not installed where this server runs.
+        """
+        try:
+            check_installed()
+        except InitializationError as error:
+            raise ConnectError(
+                Code.FAILED_PRECONDITION, f"Flyte's own tasks are executed by its SDK. {error}"
+            ) from error
+        await submissions.start(name, spec, request)
 
     def _inputs(self, request: run_service_pb2.CreateRunRequest, row: DeployedTaskRow) -> common_pb2.Inputs:
         inputs = request.inputs
@@ -216,9 +235,3 @@ class Execution:
 
 async def ignore(answer: asyncio.Task[tuple[bytes, bytes]]) -> None:
     await asyncio.wait([answer])
-
-
-def send_signal(process: asyncio.subprocess.Process, number: int) -> None:
-    """Signals a process and those that it has started."""
-    with contextlib.suppress(ProcessLookupError):  # it has ended
-        os.killpg(process.pid, number)
