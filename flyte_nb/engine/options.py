@@ -11,7 +11,7 @@ from typing import Any
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.notify import NamedRule, Notification
 
-__all__ = ["MASKED_INPUTS", "RunOptions"]
+__all__ = ["MASKED_INPUTS", "RunOptions", "notifications_of"]
 
 MASKED_INPUTS = "masked_inputs"
 """Recorded option of a run: names of the root's inputs that hold a secret's value, which is masked in the record."""
@@ -45,3 +45,16 @@ class RunOptions:
     notifications: tuple[Notification | NamedRule, ...] = ()
     isolation: Isolation | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
+
+
+def notifications_of(given: Any) -> tuple[Notification | NamedRule, ...]:
+    """The notifications that were asked for.
+
+    Raises:
+        TypeError: one of them is none.
+    """
+    found = tuple(given) if isinstance(given, tuple | list) else () if given is None else (given,)
+    for one in found:
+        if not isinstance(one, Notification | NamedRule):
+            raise TypeError(f"notifications must be of flyte.notify (Slack, Email, ...), got {one!r}")
+    return found

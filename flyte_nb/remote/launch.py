@@ -7,7 +7,7 @@ import functools
 import inspect
 import logging
 import re
-import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,22 +19,23 @@ from flyte_nb.authoring.context import current_scope, outer_context
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.history import History
 from flyte_nb.engine.isolation import check_isolation
-from flyte_nb.engine.options import RunOptions
+from flyte_nb.engine.options import RunOptions, notifications_of
 from flyte_nb.engine.run import PreparedRun, prepare_run, run_to_end, start_run, wait_for_run_aio
 from flyte_nb.engine.session import Session, session
 from flyte_nb.engine.state import RunState
 from flyte_nb.engine.tracebacks import without_machinery
 from flyte_nb.errors import InitializationError, SyncTaskCallInAsyncContextError
 from flyte_nb.executors.placement import Isolation
-from flyte_nb.notify import NamedRule, Notification
 from flyte_nb.remote.backend.source import BackendSource
 from flyte_nb.remote.backend.task import BackendTask
 from flyte_nb.remote.calls import Blocking
+from flyte_nb.remote.origins import origin_of_call
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import task_of
+from flyte_nb.remote.tracking import Tracking, settle
 
-__all__ = ["Mode", "Runner", "origin_of_call", "origins", "run", "with_runcontext"]
+__all__ = ["Mode", "Runner", "run", "started_elsewhere", "with_runcontext"]
 
 Mode = Literal["local", "remote", "hybrid"]
 COPY_STYLES = ("loaded_modules", "all", "none", "custom")
@@ -45,8 +46,8 @@ HERE_ONLY = frozenset(
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """A run's folder is called as the run is, and `RUN/ACTION` names an action."""
 
-origins: list[Callable[[], tuple[str, str] | None]] = []
-"""Who knows which notebook and cell start a run; the notebook room puts itself here."""
+started_elsewhere: list[Callable[[str], None]] = []
+"""Who is told the names of runs that start at a backend; the notebook room puts itself here."""
 
 
 class Runner:
@@ -55,10 +56,17 @@ class Runner:
     rerun: ClassVar[Any] = None
     """`flyte.rerun` with these options; set by the module that runs again, because it lies above this one."""
 
-    def __init__(self, options: RunOptions, mode: Mode | None, asked: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        mode: Mode | None,
+        asked: Mapping[str, Any] | None = None,
+        tracking: Tracking | None = None,
+    ) -> None:
         self.options = options
         self._mode = mode
         self._asked = asked or {}
+        self._tracking = tracking or Tracking()
         self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
 
     def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
@@ -74,6 +82,7 @@ class Runner:
 
         Raises:
             InitializationError: `mode="remote"`, and no backend is connected.
+            ValueError: it goes there, and is to be published from here.
         """
         if self._mode == "remote" and source.backend is None:
             raise InitializationError(
@@ -83,7 +92,10 @@ class Runner:
                 "run here, leave mode out or say mode='local'.",
             )
         is_remote = self._mode == "remote" or (self._mode is None and current_scope.get() is None)
-        return source.backend if is_remote else None
+        backend = source.backend if is_remote else None
+        if backend is not None:
+            self._tracking.check_place()
+        return backend
 
     def _start_there(
         self, backend: BackendSource, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -91,11 +103,21 @@ class Runner:
         task = task_of(task)
         if not isinstance(task, TaskTemplate):
             raise _not_a_task(task)
+        if self.options.isolation is not None:
+            where = (
+                f"isolation={self.options.isolation!r} is where tasks run here, and this run goes to {backend.endpoint}"
+            )
+            raise ValueError(f"{where}: leave it out, or run here with mode='local'")
         if not isinstance(task, BackendTask):
-            return Run(backend.start(task, args, kwargs, self._asked))
-        if args:
+            name = backend.start(task, args, kwargs, self._asked)
+        elif args:
             raise TypeError(f"Inputs of the deployed task {task.name} are given by name, got {args!r} by position")
-        return Run(backend.start_deployed(task.name, task.version, kwargs, self._asked))
+        else:
+            name = backend.start_deployed(task.name, task.version, kwargs, self._asked)
+        backend.last_started = name, time.time_ns()
+        for tell in started_elsewhere:
+            tell(name)
+        return Run(name)
 
     def repeat(self, task: TaskTemplate[Any, Any], inputs: Mapping[str, Any], history: History | None) -> Run:
         """Runs a task for an earlier run, whose finished actions may be reused."""
@@ -144,6 +166,7 @@ class Runner:
             run_to_end(active, prepared)
         except BaseException as error:
             raise _with_run(error, prepared.run) from error.__cause__
+        settle(prepared.run)
         return Run(prepared.run.name)
 
     async def _to_end_aio(self, active: Session, prepared: PreparedRun) -> Run:
@@ -153,6 +176,7 @@ class Runner:
             await wait_for_run_aio(active, state)
         except BaseException as error:
             raise _with_run(error, state) from error.__cause__
+        await asyncio.to_thread(settle, state)
         return Run(state.name)
 
     def _prepare(
@@ -170,7 +194,7 @@ class Runner:
         notebook, cell = origin_of_call()
         context = {**outer_context.get(), **self.options.custom_context}
         recorded = {**self.options.recorded, "custom_context": context} if context else self.options.recorded
-        options = replace(self.options, custom_context=context, recorded=recorded)
+        options = self._tracking.applied(replace(self.options, custom_context=context, recorded=recorded))
         return prepare_run(active, task, args, kwargs, options, notebook=notebook, cell=cell, history=history)
 
 
@@ -234,6 +258,8 @@ def with_runcontext(
         custom_context: what `flyte.get_custom_context()` gives in every task.
         log_level: level of the logger `flyte`.
         user_log_level: level of the logger `flyte.user`.
+        tracked: publish the run at the backend that is connected, while it runs here.
+        tracked_strict: the run fails where it cannot be published.
 
     Raises:
         ValueError: a value that Flyte refuses.
@@ -271,6 +297,7 @@ def with_runcontext(
         logging.getLogger("flyte").setLevel(log_level)
     if user_log_level is not None:
         logging.getLogger("flyte.user").setLevel(user_log_level)
+    rules = notifications_of(notifications)
     recorded = {
         "service_account": service_account,
         "version": version,
@@ -287,12 +314,10 @@ def with_runcontext(
         "log_format": log_format if log_format != "console" else None,
         "reset_root_logger": reset_root_logger or None,
         "queue": queue,
-        "notifications": [type(one).__name__ for one in several(notifications)] or None,  # addresses may be secret
+        "notifications": [type(one).__name__ for one in rules] or None,  # addresses may be secret
         "cache_lookup_scope": cache_lookup_scope if cache_lookup_scope != "global" else None,
         "preserve_original_types": preserve_original_types or None,
         "debug": debug or None,
-        "tracked": tracked or None,
-        "tracked_strict": tracked_strict or None,
         "overwrite_cache": overwrite_cache or None,
         "disable_run_cache": disable_run_cache or None,
         "max_action_concurrency": max_action_concurrency,
@@ -309,25 +334,11 @@ def with_runcontext(
         run_base_dir=run_base_dir,
         run_start_time=run_start_time,
         env_vars=env_vars or {},
-        notifications=several(notifications),
+        notifications=rules,
         isolation=isolation,
         recorded={key: value for key, value in recorded.items() if value is not None},
     )
-    return Runner(options, mode, asked)
-
-
-def several(notifications: Any) -> tuple[Notification | NamedRule, ...]:
-    """The notifications that were asked for.
-
-    Raises:
-        TypeError: one of them is none.
-    """
-    given = () if notifications is None else notifications
-    found = tuple(given) if isinstance(given, tuple | list) else (given,)
-    for one in found:
-        if not isinstance(one, Notification | NamedRule):
-            raise TypeError(f"notifications must be of flyte.notify (Slack, Email, ...), got {one!r}")
-    return found
+    return Runner(options, mode, asked, Tracking(tracked, tracked_strict))
 
 
 def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
@@ -372,17 +383,3 @@ def _with_run(error: BaseException, state: RunState) -> BaseException:
     with suppress(KeyError):  # it could not even begin to be recorded
         error.run = Run(state.name)  # type: ignore[attr-defined]
     return error.with_traceback(without_machinery(error.__traceback__))
-
-
-def origin_of_call() -> tuple[str, str]:
-    """The notebook and cell, or the script, that start the run; a nested run names those of its parent."""
-    scope = current_scope.get()
-    if scope is not None:
-        parent: RunState = scope.attempt.action.run_state
-        return parent.notebook, parent.cell
-    for origin in origins:
-        found = origin()
-        if found is not None:
-            return found
-    script = sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return (Path(script).name if script else ""), ""

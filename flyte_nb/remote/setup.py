@@ -12,10 +12,12 @@ from flyte_nb.engine.isolation import session_isolation
 from flyte_nb.errors import InitializationError
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.backend.client import Client, Connection, check_installed
+from flyte_nb.remote.backend.publishing import Publisher
 from flyte_nb.remote.backend.source import BackendSource
 from flyte_nb.remote.backend.translation import translated
 from flyte_nb.remote.calls import blocking
 from flyte_nb.remote.source import source
+from flyte_nb.remote.tracking import track_all
 
 __all__ = [
     "current_domain",
@@ -59,7 +61,7 @@ BACKENDS_OWN = frozenset(
 )
 """Parameters of Flyte's that say how to reach a backend: passed on with an endpoint, kept without one."""
 LOCALS_OWN = frozenset({"local_persistence", "local_tracked", "local_tracked_strict"})
-"""Parameters of Flyte's about its own local runs: runs here are always kept."""
+"""Parameters of Flyte's about its own local runs: runs here are always kept; the others publish each at the backend."""
 
 _settings: dict[str, Any] = {}
 
@@ -112,6 +114,7 @@ def init(
         _connect("init", endpoint or "the API key's endpoint", named)
     else:
         _disconnect()
+    track_all(bool(options.get("local_tracked")), bool(options.get("local_tracked_strict")))
     if log_level is not None:
         logging.getLogger("flyte").setLevel(log_level)
     if user_log_level is not None:
@@ -142,7 +145,8 @@ def init_from_config(
         options: Flyte's other parameters.
 
     Raises:
-        flyte_nb.errors.InitializationError: the named file does not exist, or Flyte's SDK is not installed.
+        flyte_nb.errors.InitializationError: the named file does not exist or is no YAML, or Flyte's SDK is not
+            installed.
     """
     if path_or_config is not None and not Path(path_or_config).expanduser().exists():
         raise InitializationError("ConfigNotFound", "user", f"There is no configuration file at {path_or_config}.")
@@ -152,6 +156,11 @@ def init_from_config(
         init(root_dir=root_dir, log_level=log_level, project=project, domain=domain, **options)
         return
     file = str(Path(found).expanduser().resolve())
+    local = _local_section(file)
+    track_all(
+        bool(options.pop("local_tracked", local.get("tracked"))),
+        bool(options.pop("local_tracked_strict", local.get("tracked_strict"))),
+    )
     given = {"root_dir": root_dir, "project": project, "domain": domain} | options
     _connect("init_from_config", f"the endpoint of {found}", given | {"path_or_config": file, "log_level": log_level})
     _settings.clear()
@@ -180,6 +189,7 @@ def init_from_api_key(
         )
     given = {"project": project, "domain": domain} | options
     _connect("init_from_api_key", "the API key's endpoint", given | {"api_key": key})
+    track_all(False, False)
     _settings.clear()
     _settings.update({name: value for name, value in given.items() if value is not None}, initialized=True)
 
@@ -249,6 +259,24 @@ def _setting(name: str) -> str:
     return str(value)
 
 
+def _local_section(file: str) -> dict[str, Any]:
+    """What a configuration file says about local runs.
+
+    Raises:
+        flyte_nb.errors.InitializationError: it is no YAML.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InitializationError(
+            "ConfigNotReadable", "user", f"The configuration file {file} is no YAML: {error}"
+        ) from None
+    found = content.get("local") if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def _connect(how: str, endpoint: str, settings: Mapping[str, Any]) -> None:
     """Has everything go to a backend from now on; the process that talks to it starts when it is needed."""
     check_installed()
@@ -256,10 +284,12 @@ def _connect(how: str, endpoint: str, settings: Mapping[str, Any]) -> None:
     connection = Connection(how, translated(given), endpoint)
     if source.backend is None or source.backend.client.connection != connection:
         _disconnect()
-        source.backend = BackendSource(Client(connection), lambda: source.store.home.path)
+        client = Client(connection)
+        source.backend = BackendSource(client, lambda: source.store.home.path)
+        source.publisher = Publisher(client, lambda: source.store.home.path, source.abort)
 
 
 def _disconnect() -> None:
-    if source.backend is not None:
-        source.backend.client.close()
-        source.backend = None
+    if source.publisher is not None:
+        source.publisher.close()
+        source.publisher = source.backend = None

@@ -8,24 +8,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
-import cloudpickle
-from flyteidl2.task import common_pb2, task_definition_pb2
+from flyteidl2.task import common_pb2
 from flyteidl2.workflow import run_definition_pb2, tracked_run_service_pb2
-from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.server.wire.filters import phase_name
-from flyte_nb.server.wire.literals import tree_of
 from flyte_nb.server.wire.messages import TRACKED
-from flyte_nb.server.wire.records import ActionTypes, Records
-from flyte_nb.server.wire.types import python_types
+from flyte_nb.server.wire.payloads import ActionTypes
+from flyte_nb.server.wire.recording import Beginning, Recording, RunOutline
+from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.events import (
     ActionEnded,
-    ActionStarted,
     AttemptEnded,
     AttemptStarted,
     ErrorRecord,
@@ -33,18 +29,15 @@ from flyte_nb.store.events import (
     ReportWritten,
     RunEnded,
     RunStarted,
-    TaskDeclared,
-    encode_event,
 )
-from flyte_nb.store.journal import Journal
 from flyte_nb.store.schema import PHASES_OVER
-from flyte_nb.types.names import describe_type
-from flyte_nb.types.offload import pack_values
 
-__all__ = ["Tracking"]
+__all__ = ["Tracking", "nanoseconds"]
 
 WITH_OUTPUTS = ("succeeded", "recovered")
 KINDS = {run_definition_pb2.ErrorInfo.KIND_USER: "user", run_definition_pb2.ErrorInfo.KIND_SYSTEM: "system"}
+INPUTS = "tracked-runs"
+"""The folder under which Flyte's client puts what its runs receive and return."""
 WHERE = "elsewhere"
 """Where a published action ran."""
 
@@ -70,8 +63,7 @@ class TrackedAction:
 class TrackedRun:
     """What is recorded of a run so far."""
 
-    tasks: dict[str, int] = field(default_factory=dict)
-    """The number of each task in the run, by its name and interface."""
+    outline: RunOutline
     actions: dict[str, TrackedAction] = field(default_factory=dict)
 
 
@@ -88,7 +80,7 @@ class Tracking:
         self._uploads = uploads
         self._lock = threading.Lock()
         self._runs: dict[str, TrackedRun] = {}
-        self._journal: Journal | None = None
+        self._recording = Recording(records, uploads, WHERE, "Flyte's own client ran it")
 
     def create(self, request: tracked_run_service_pb2.CreateTrackedRunRequest) -> None:
         """Records that a run has started.
@@ -106,7 +98,7 @@ class Tracking:
         with self._lock:
             if name in self._runs or self._records.has_run(name):
                 raise FileExistsError(f"There is a run {name!r} already: publish it under another name")
-            run = TrackedRun()
+            run = TrackedRun(RunOutline(name))
             at_ns = nanoseconds(request.run_start_time)
             started = RunStarted(
                 run=name,
@@ -116,8 +108,10 @@ class Tracking:
                 options={TRACKED: True},
                 environment=spec.environment.name,
             )
-            events = [started, *self._start(name, run, ROOT, "", "", at_ns, spec, request.offloaded_input_data.uri)]
-            self._record(events)
+            inputs = self._recording.read(request.offloaded_input_data.uri, common_pb2.Inputs)
+            self._recording.record(
+                [started, *self._start(run, Beginning(action=ROOT, at_ns=at_ns, spec=spec, inputs=inputs))]
+            )
             self._runs[name] = run
 
     def report(self, update: tracked_run_service_pb2.TrackedActionUpdate) -> None:
@@ -135,15 +129,22 @@ class Tracking:
             events: list[Event] = []
             action = run.actions.get(event.id.name)
             if action is None:
-                begun_ns = nanoseconds(update.status.start_time) if update.status.HasField("start_time") else at_ns
-                spec = update.task.spec if update.WhichOneof("spec") == "task" else None
-                events += self._start(
-                    name, run, event.id.name, update.parent_name or ROOT, update.group, begun_ns, spec, "", update.trace
+                began = Beginning(
+                    action=event.id.name,
+                    parent=update.parent_name or ROOT,
+                    group=update.group,
+                    at_ns=nanoseconds(update.status.start_time) if update.status.HasField("start_time") else at_ns,
+                    spec=update.task.spec if update.WhichOneof("spec") == "task" else None,
+                    name=update.trace.name,
+                    interface=update.trace.spec.interface,
+                    inputs=self._inputs(name, event.id.name),
                 )
+                events += self._start(run, began)
                 action = run.actions[event.id.name]
-            if action.phase not in PHASES_OVER or event.attempt > action.attempt:
+            is_news = event.attempt >= action.attempt if action.phase not in PHASES_OVER else False
+            if is_news or event.attempt > action.attempt:
                 events += self._go_on(name, event, action, at_ns)
-            self._record(events)
+            self._recording.record(events)
             if event.id.name == ROOT and not action.may_go_on:
                 del self._runs[name]
 
@@ -157,14 +158,12 @@ class Tracking:
                 for name, action in tracked.actions.items()
                 if action.phase not in PHASES_OVER
             ]
-            self._record([*events, RunEnded(run, now_ns, "aborted", error)])
+            self._recording.record([*events, RunEnded(run, now_ns, "aborted", error)])
             del self._runs[run]
 
     def close(self) -> None:
         """Ends the journal: runs that have not ended by now read as aborted."""
-        with self._lock:
-            if self._journal is not None:
-                self._journal.close()
+        self._recording.close()
 
     def _tracked(self, name: str) -> TrackedRun:
         if name not in self._runs:
@@ -172,50 +171,16 @@ class Tracking:
             raise KeyError(f"Run {name} is none that is being published: it has ended, or this server was restarted")
         return self._runs[name]
 
-    def _start(
-        self,
-        name: str,
-        run: TrackedRun,
-        action: str,
-        parent: str,
-        group: str,
-        at_ns: int,
-        spec: task_definition_pb2.TaskSpec | None,
-        inputs_uri: str,
-        trace: run_definition_pb2.TraceAction | None = None,
-    ) -> list[Event]:
+    def _inputs(self, run: str, action: str) -> common_pb2.Inputs | None:
+        """The inputs of an action where the client has put them: no message names that place."""
+        path = self._uploads.path(f"{INPUTS}/{run}/{action}/inputs.pb")
+        return self._recording.read(self._uploads.uri(path), common_pb2.Inputs) if path.is_file() else None
+
+    def _start(self, run: TrackedRun, began: Beginning) -> list[Event]:
         """The events by which an action begins, and its task where that is new in the run."""
-        events: list[Event] = []
-        kind, number, full_name = "trace", -1, trace.name if trace is not None else action
-        interface = trace.spec.interface if trace is not None else None
-        if spec is not None:
-            kind, full_name, interface = "task", spec.task_template.id.name, spec.task_template.interface
-        types = ActionTypes(*python_types(interface)) if interface is not None else ActionTypes({}, {})
-        described = [(key, describe_type(declared)) for key, declared in types.inputs.items()]
-        if spec is not None:
-            key = f"{full_name} {types}"
-            if key not in run.tasks:
-                run.tasks[key] = len(run.tasks)
-                events.append(declared_task(name, run.tasks[key], spec, types))
-            number = run.tasks[key]
-        payload = pack_values(self._trees(inputs_uri, common_pb2.Inputs, types.inputs), self._records.values)
-        retries = spec.task_template.metadata.retries.retries if spec is not None else 0
-        run.actions[action] = TrackedAction(types, started_ns=at_ns, retries=retries)
-        events.append(
-            ActionStarted(
-                name,
-                action,
-                parent,
-                kind,
-                full_name,
-                number,
-                len(run.actions) - 1,
-                at_ns,
-                payload,
-                group,
-                inputs=described if spec is None else None,
-            )
-        )
+        types, events = self._recording.begin(run.outline, began)
+        retries = began.spec.task_template.metadata.retries.retries if began.spec is not None else 0
+        run.actions[began.action] = TrackedAction(types, started_ns=began.at_ns, retries=retries)
         return events
 
     def _go_on(
@@ -242,52 +207,13 @@ class Tracking:
         if phase in PHASES_OVER:
             outputs = None
             if phase in WITH_OUTPUTS:
-                trees = self._trees(event.outputs.output_uri, common_pb2.Outputs, action.types.outputs)
-                outputs = pack_values(trees, self._records.values)
+                outputs = self._recording.outputs(event.outputs.output_uri, action.types.outputs)
             events.append(
                 ActionEnded(name, event.id.name, attempt, phase, action.started_ns, at_ns, outputs, error, where=WHERE)
             )
             if event.id.name == ROOT:
                 events.append(RunEnded(name, at_ns, phase, error))
         return events
-
-    def _trees(self, uri: str, kind: type[Any], types: dict[str, Any]) -> list[Any]:
-        """The values in an uploaded message, in the order of the interface; none where nothing was uploaded."""
-        if not uri:
-            return []
-        try:
-            literals = {one.name: one.value for one in kind.FromString(self._uploads.read(uri)).literals}
-        except DecodeError as error:
-            raise ValueError(f"{uri!r} holds no {kind.__name__}: {error}") from error
-        if missing := [name for name in types if name not in literals]:
-            raise ValueError(f"{uri!r} does not hold {', '.join(missing)}")
-        return [tree_of(literals[name], declared, self._records.values) for name, declared in types.items()]
-
-    def _record(self, events: list[Event]) -> None:
-        if self._journal is None:
-            self._journal = Journal.create(self._records.home)
-        if events:
-            self._journal.append_together([encode_event(event) for event in events])
-            self._journal.flush()
-
-
-def declared_task(run: str, number: int, spec: task_definition_pb2.TaskSpec, types: ActionTypes) -> TaskDeclared:
-    """A task as it stands in a published run."""
-    return TaskDeclared(
-        run=run,
-        task=spec.task_template.id.name,
-        spec=number,
-        own_digest="",
-        deep_digest="",
-        source="",
-        inputs=[(name, describe_type(declared)) for name, declared in types.inputs.items()],
-        outputs=[(name, describe_type(declared)) for name, declared in types.outputs.items()],
-        settings={"version": spec.task_template.id.version} if spec.task_template.id.version else {},
-        types=cloudpickle.dumps(types._asdict()),
-        short_name=spec.short_name,
-        isolation=WHERE,
-        isolation_reason="Flyte's own client ran it",
-    )
 
 
 def nanoseconds(at: Timestamp) -> int:
