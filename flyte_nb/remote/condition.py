@@ -49,10 +49,7 @@ class Condition:
         Raises:
             KeyError: there is no such run; the message names near ones.
         """
-        source.run(run_name)
-        rows = (row for row in source.actions(run_name) if row.kind == "condition")
-        asked = (row for row in rows if action_name is None or row.parent == action_name)
-        return iter([cls(run_name, row) for row in islice(asked, limit)])
+        return islice(conditions_of(run_name, action_name), limit)
 
     @blocking_classmethod
     def get(cls: type[Condition], name: str, /, run_name: str, action_name: str | None = None) -> Condition | None:
@@ -66,8 +63,7 @@ class Condition:
         Raises:
             KeyError: there is no such run; the message names near ones.
         """
-        every = source.run(run_name).action_count
-        named = [one for one in cls.listall(run_name, action_name, limit=every) if one.name == name]
+        named = [one for one in conditions_of(run_name, action_name) if one.name == name]
         return min(named, key=lambda one: one.phase != ActionPhase.PAUSED, default=None)
 
     @property
@@ -120,7 +116,8 @@ class Condition:
 
     @blocking_method
     def signal(self: Condition, payload: Answer) -> None:
-        """Answers it, in whichever process of this machine its run lives; returns when the answer is recorded.
+        """Answers it, in whichever process of this machine, or at whichever backend, its run lives; returns when the
+        answer is recorded.
 
         Args:
             payload: the answer, or its text as a person writes it (`yes`, `0.5`).
@@ -137,11 +134,25 @@ class Condition:
 
     @cached_property
     def _asked(self) -> list[Any]:
-        return decode_values(self._row.inputs, source.blobs)
+        row = self._row
+        if not row.inputs:  # a backend lists actions without their values
+            row = source.action(self.run_name, self.action_name)
+        return decode_values(row.inputs, source.blobs)
 
     def __repr__(self) -> str:
         which = f"{self.name} ({self.action_name}) of run {self.run_name}"
         return f"<Condition {which} · {self.phase.value} · {self.type_name}>"
+
+
+def conditions_of(run: str, parent: str | None = None) -> Iterator[Condition]:
+    """The conditions of a run, in the order in which they were asked; of one action that waits, or waited, for them.
+
+    Raises:
+        KeyError: there is no such run; the message names near ones.
+    """
+    source.run(run)
+    rows = [row for row in source.actions(run) if row.kind == "condition" and parent in (None, row.parent)]
+    return iter([Condition(run, row) for row in rows])
 
 
 def find_condition(run: str, condition: str | None) -> Condition:
@@ -155,7 +166,7 @@ def find_condition(run: str, condition: str | None) -> Condition:
         CommandError: there is none, or more than one.
     """
     name = find_run(run).name
-    known = list(Condition.listall(name, limit=source.run(name).action_count))
+    known = list(conditions_of(name))
     fits = [one for one in known if condition in (None, one.name) or one.action_name.startswith(condition or "")]
     open_ones = [one for one in fits if one.phase == ActionPhase.PAUSED]
     if len(open_ones) == 1:
@@ -199,10 +210,9 @@ def open_questions(run: str) -> str:
         CommandError: there is no such run.
     """
     name = find_run(run).name
-    known = Condition.listall(name, limit=source.run(name).action_count)
     lines = [
         f"{one.name} ({one.action_name}, {one.type_name}): {one.prompt}"
-        for one in known
+        for one in conditions_of(name)
         if one.phase == ActionPhase.PAUSED
     ]
     return "\n".join(printable(line) for line in lines) or f"No condition of run {name} waits for an answer."

@@ -1,10 +1,11 @@
-"""Ending, deleting and moving runs, as commands do it: what people write, and what was done in a sentence."""
+"""Ending, deleting, moving and publishing runs, as commands do it: what people write, what was done in a sentence."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from flyte_nb.errors import InitializationError, RuntimeSystemError
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.images import age_of, size_text
 from flyte_nb.remote.retention import prune
@@ -12,7 +13,7 @@ from flyte_nb.remote.search import find_run
 from flyte_nb.remote.transfer import export_run, import_run
 from flyte_nb.store.retention import Pruned
 
-__all__ = ["abort", "export", "import_", "prune_runs"]
+__all__ = ["abort", "export", "import_", "prune_runs", "publish"]
 
 SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s?(kB|MB|GB|TB)", re.IGNORECASE)
 SIZE_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -76,6 +77,7 @@ def pruned_text(pruned: Pruned, is_dry_run: bool) -> str:
         counted(pruned.values, "value"),
         counted(pruned.folders, "folder of files", "folders of files"),
         counted(pruned.cached, "cached result"),
+        counted(pruned.uploads, "upload of a client", "uploads of clients"),
     ]
     what = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing"
     before, after = size_text(pruned.size_before_bytes), size_text(pruned.size_bytes)
@@ -105,3 +107,21 @@ def size_of(text: str) -> int:
 
 def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def publish(run: str, name: str | None = None) -> str:
+    """Publishes a run at the backend that is connected; see `flyte_nb.remote.Run.publish`.
+
+    Args:
+        run: its name, the beginning of it, or `last`.
+        name: its name there; None for its own.
+
+    Raises:
+        CommandError: there is no such run, no backend is connected, or it does not answer or refuses.
+    """
+    found = find_run(run)
+    try:
+        url = found.publish(name)
+    except (ConnectionError, PermissionError, ValueError, InitializationError, RuntimeSystemError) as error:
+        raise CommandError(str(error)) from None
+    return f"Run {found.name} is published: {url}"

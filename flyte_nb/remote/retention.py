@@ -22,7 +22,8 @@ def prune(
     """Deletes old runs with all that only they need: their actions, logs, reports, files and values.
 
     Live runs, the runs that they reuse, and runs with the label `keep` stay. Without any bound no run is deleted, only
-    what no run names any more. A value that was written in the last ten minutes is left to a later call.
+    what no run names any more. A value that was written in the last ten minutes is left to a later call, and so is what
+    a client of a server put in the last seven days.
 
     Args:
         older_than: delete runs that ended so long ago; cached results of that age go with them.

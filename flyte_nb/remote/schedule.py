@@ -8,6 +8,7 @@ where the hours are `*` it is due both times, so that what is due hourly is due 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -56,11 +57,12 @@ def due_times(automation: Mapping[str, Any], deployed: datetime, after: datetime
 
 
 def _rate(start: datetime, interval: timedelta, after: datetime) -> Iterator[datetime]:
-    """Every interval from the end of the first one on."""
+    """Every interval from the end of the first one on, to the end of the calendar."""
     number = max(1, (after - start) // interval + 1)
-    while True:
-        yield start + number * interval
-        number += 1
+    with suppress(OverflowError):
+        while True:
+            yield start + number * interval
+            number += 1
 
 
 def _cron(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:

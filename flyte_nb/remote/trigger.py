@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,13 +13,13 @@ import msgspec
 
 from flyte_nb.authoring.trigger import Trigger as DeclaredTrigger
 from flyte_nb.engine.session import session
-from flyte_nb.remote.action import utc_time
-from flyte_nb.remote.calls import blocking_classmethod, iterating_classmethod
-from flyte_nb.remote.deployed import find, load
+from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod
+from flyte_nb.remote.deployed import check_project, find, load
+from flyte_nb.remote.phases import utc_time
 from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger_specs import automation_text, trigger_of
-from flyte_nb.store.deployment_events import TriggerChanged
+from flyte_nb.store.queries import check_limit
 from flyte_nb.store.rows import TriggerRow
 
 __all__ = ["Trigger", "TriggerDetails", "next_times"]
@@ -76,8 +77,8 @@ class TriggerDetails:
 
     @property
     def url(self) -> str:
-        """Names it: store, task and trigger."""
-        return f"flyte-nb://{source.store.home.path}/tasks/{self.task_name}/triggers/{self.name}"
+        """Names it: store, task and trigger; at a backend, its page."""
+        return source.trigger_url(self.task_name, self.name)
 
     @property
     def next_times(self) -> list[datetime]:
@@ -86,8 +87,34 @@ class TriggerDetails:
 
     @property
     def last_run(self) -> str | None:
-        """The name of the run that it started last."""
+        """The name of the run that it started last; a backend does not tell."""
         return self.row.fired_run or None
+
+    @blocking_method
+    def get_details(self: TriggerDetails) -> TriggerDetails:
+        """The trigger as it stands now.
+
+        Raises:
+            KeyError: it was deleted.
+        """
+        return TriggerDetails(source.trigger(self.task_name, self.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it, as plain data."""
+        return {
+            "name": self.name,
+            "task": self.task_name,
+            "version": self.task_version,
+            "description": self.description,
+            "active": self.is_active,
+            "automation": self.automation_spec,
+            "next_times": self.next_times,
+            "last_run": self.last_run,
+        }
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.to_dict(), default=str)
 
     def __repr__(self) -> str:
         state = "active" if self.is_active else "paused"
@@ -97,7 +124,8 @@ class TriggerDetails:
             lines.append("next: " + ", ".join(f"{one:%Y-%m-%d %H:%M}" for one in times) + " UTC")
         if self.row.fired_ns is not None:
             outcome = self.row.fired_run or self.row.fired_error
-            lines.append(f"last: {utc_time(self.row.fired_ns):%Y-%m-%d %H:%M:%S} UTC, {outcome}")
+            at = f"{utc_time(self.row.fired_ns):%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(f"last: {at}, {outcome}" if outcome else f"last: {at}")
         return "\n".join(lines)
 
 
@@ -119,6 +147,8 @@ class Trigger(TriggerDetails):
             flyte_nb.errors.RemoteTaskNotFoundError: there is no such task.
             flyte_nb.errors.DeploymentError: its inputs do not fit the task.
         """
+        if source.backend is not None:
+            return cls(source.backend.create_trigger(trigger, task_name, task_version))
         row = find(task_name, task_version)
         event = trigger_of(session(), load(row), trigger, time.time_ns())
         source.deploy([msgspec.structs.replace(event, version=row.version)])
@@ -134,7 +164,11 @@ class Trigger(TriggerDetails):
             task_name: only of this task, by its full name.
             task_version: only of this version of it.
             limit: at most so many.
+
+        Raises:
+            ValueError: `limit` is negative.
         """
+        check_limit(limit)
         return iter([cls(row) for row in source.triggers(task_name, task_version)[:limit]])
 
     @blocking_classmethod
@@ -147,7 +181,7 @@ class Trigger(TriggerDetails):
         row = source.trigger(task_name, name)
         if row.is_active != active:
             change = "activated" if active else "deactivated"
-            source.deploy([TriggerChanged(task_name, name, time.time_ns(), change)])
+            source.change_trigger(task_name, name, change)
 
     @blocking_classmethod
     def delete(
@@ -155,11 +189,19 @@ class Trigger(TriggerDetails):
     ) -> None:
         """Deletes a trigger; its runs stay.
 
+        Args:
+            name: of the trigger.
+            task_name: full name of its task.
+            project: that of `flyte.init`, if at all.
+            domain: that of `flyte.init`, if at all.
+
         Raises:
             KeyError: there is none; the message names near ones.
+            ValueError: it is another project or domain.
         """
+        check_project(project, domain)
         source.trigger(task_name, name)
-        source.deploy([TriggerChanged(task_name, name, time.time_ns(), "deleted")])
+        source.change_trigger(task_name, name, "deleted")
 
 
 def next_times(row: TriggerRow, count: int = TIMES_SHOWN, after: datetime | None = None) -> list[datetime]:

@@ -11,24 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from flyte_nb.engine.session import session
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.remote.action import utc_time
 from flyte_nb.remote.deployed import find, load
 from flyte_nb.remote.launch import with_runcontext
+from flyte_nb.remote.phases import utc_time
 from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
 from flyte_nb.store.deployment_events import TriggerChanged
 from flyte_nb.store.errors import StoreError
+from flyte_nb.store.home import Home
 from flyte_nb.store.locks import FileLock
 from flyte_nb.store.rows import TriggerRow
 from flyte_nb.types.signature import signature_of
 
-__all__ = ["TriggerLoop", "firing_triggers"]
+__all__ = ["LABEL", "TriggerLoop", "start_run_of"]
 
 logger = logging.getLogger("flyte")
 
@@ -36,6 +36,7 @@ LOOK_SECONDS = 5.0
 """How often the store is asked which triggers there are."""
 LOCK = "triggers.lock"
 LABEL = "trigger"
+"""By which runs say which trigger started them."""
 RUN_OPTIONS = (
     "labels",
     "annotations",
@@ -65,14 +66,11 @@ class TriggerLoop:
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Fires until `stop` is called; returns at once when another process fires this store's triggers."""
+        """Fires until `stop` is called, from when on no other process fires this store's triggers."""
         home = source.store.home.ensure()
         lock = FileLock(home.path / LOCK)
-        if not lock.try_exclusive():
-            logger.warning("Another process fires the triggers of %s.", home.path)
-            lock.abandon()
-            return
         try:
+            self._wait_for(lock, home)
             while not self._stopped.is_set():
                 following: datetime | None = None
                 try:
@@ -83,6 +81,12 @@ class TriggerLoop:
                 self._stopped.wait(min(LOOK_SECONDS, max(0.0, wait)))
         finally:
             lock.close()
+
+    def _wait_for(self, lock: FileLock, home: Home) -> None:
+        if not lock.try_exclusive():
+            logger.warning("Another process fires the triggers of %s; this one does when that ends.", home.path)
+            while not self._stopped.wait(LOOK_SECONDS) and not lock.try_exclusive():
+                pass
 
     def stop(self) -> None:
         """Has `run` return; runs that were started go on."""
@@ -100,13 +104,15 @@ class TriggerLoop:
     def _tick_one(self, row: TriggerRow, now: datetime) -> list[datetime]:
         since = max(row.changed_ns, row.fired_due_ns or 0)
         last: datetime | None = None
+        following: list[datetime] = []
         for due in due_times(row.automation, utc_time(row.changed_ns), utc_time(since)):
             if due > now:
-                if last is not None:
-                    self._fire_one(row, last)
-                return [due]
+                following = [due]
+                break
             last = due
-        return []
+        if last is not None:
+            self._fire_one(row, last)
+        return following
 
     def _fire_one(self, row: TriggerRow, due: datetime) -> None:
         run = error = ""
@@ -117,19 +123,6 @@ class TriggerLoop:
             logger.error("Trigger %s of task %s cannot start a run: %s", row.name, row.task, error)
         due_ns = (due - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
         source.deploy([TriggerChanged(row.task, row.name, time.time_ns(), "fired", due_ns, run, error)])
-
-
-@contextmanager
-def firing_triggers() -> Iterator[None]:
-    """Fires the triggers of this process's store as long as the block lasts."""
-    loop = TriggerLoop()
-    thread = threading.Thread(target=loop.run, name="flyte_nb triggers", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.stop()
-        thread.join()
 
 
 def start_run_of(row: TriggerRow, due: datetime) -> str:

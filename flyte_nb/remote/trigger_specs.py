@@ -19,10 +19,11 @@ from flyte_nb.authoring.trigger import (
 )
 from flyte_nb.engine.session import Session
 from flyte_nb.errors import DeploymentError
+from flyte_nb.remote.schedule import due_times
 from flyte_nb.store.deployment_events import TriggerDeployed
 from flyte_nb.types.signature import signature_of
 
-__all__ = ["automation_text", "trigger_of"]
+__all__ = ["automation_of", "automation_text", "trigger_of"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands, in recorded inputs, for the time at which a trigger will be due."""
@@ -72,7 +73,7 @@ def trigger_of(active: Session, task: TaskTemplate[Any, Any], trigger: Trigger, 
         version="",
         at_ns=at_ns,
         is_active=trigger.auto_activate,
-        automation=_automation(trigger),
+        automation=automation_of(trigger.automation),
         description=trigger.description,
         inputs=payload,
         time_inputs=times,
@@ -80,8 +81,23 @@ def trigger_of(active: Session, task: TaskTemplate[Any, Any], trigger: Trigger, 
     )
 
 
-def _automation(trigger: Trigger) -> dict[str, Any]:
-    match trigger.automation:
+def automation_of(automation: Cron | FixedRate | OnArtifact | None) -> dict[str, Any]:
+    """An automation as it is recorded.
+
+    Raises:
+        ValueError: its times lie outside of the calendar.
+    """
+    recorded = _automation(automation)
+    now = datetime.now(UTC)
+    try:
+        next(due_times(recorded, now, now), None)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise ValueError(f"{automation} cannot be scheduled: {error}") from error
+    return recorded
+
+
+def _automation(automation: Cron | FixedRate | OnArtifact | None) -> dict[str, Any]:
+    match automation:
         case Cron(expression, timezone):
             return {"kind": "cron", "expression": expression, "timezone": timezone}
         case FixedRate(minutes, start):
@@ -106,5 +122,7 @@ def automation_text(automation: dict[str, Any]) -> str:
         case "artifact":
             version = f"@{automation['version']}" if automation["version"] else ""
             return f"on artifact: {automation['name']}{version}"
+        case "elsewhere":
+            return str(automation["text"])
         case _:
             return "none"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -10,12 +12,12 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
-from flyte_nb.remote import Run, Trigger
+from flyte_nb.remote import Run, Trigger, trigger_loop
 from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger import next_times
-from flyte_nb.remote.trigger_loop import LOCK, TriggerLoop, firing_triggers
-from flyte_nb.store.locks import is_locked
+from flyte_nb.remote.trigger_loop import LOCK, TriggerLoop
+from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.rows import TriggerRow
 from tests.remote import deployed_tasks as tasks
 
@@ -86,12 +88,22 @@ def test_a_fixed_rate_is_due_at_the_end_of_each_interval() -> None:
     assert [due - start for due in times] == [timedelta(minutes=30), timedelta(minutes=40)]
 
 
+def test_a_rate_ends_with_the_calendar() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    rate: dict[str, Any] = {"kind": "rate", "interval_minutes": 2**31, "start_ns": None}
+    assert [due.year for due in due_times(rate, start, start)] == [6109]
+
+
 def test_deployed_triggers_are_listed_with_the_next_times(clock: Clock) -> None:
     nightly, often = Trigger.listall(task_name="train.tidy")
     assert (nightly.name, nightly.task_version, nightly.is_active) == ("nightly", "v1", True)
     assert len(nightly.next_times) == 5 and often.next_times == []
     assert "cron: 30 2 * * * (Europe/Berlin)\nnext: " in repr(nightly) and "paused  every 10 minutes" in repr(often)
     assert list(Trigger.listall(task_name="base.load")) == []
+    told = json.loads(nightly.to_json())
+    assert (told["active"], told["last_run"], len(told["next_times"])) == (True, None, 5)
+    Trigger.update(**NIGHTLY, active=False)
+    assert nightly.is_active and not nightly.get_details().is_active
     with pytest.raises(KeyError, match=r"No trigger of task train\.tidy is named 'nightl'; did you mean nightly"):
         Trigger.get(name="nightl", task_name="train.tidy")
 
@@ -145,12 +157,42 @@ def test_a_deleted_trigger_is_gone_until_it_is_made_again(clock: Clock) -> None:
     assert Trigger.get(**NIGHTLY).automation_spec["expression"] == "0 * * * *"
 
 
-def test_one_process_fires_the_triggers_of_a_store(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_process_fires_the_triggers_of_a_store_and_another_takes_over(
+    clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger_loop, "LOOK_SECONDS", 0.01)
     clock.now += timedelta(days=1)
     lock = source.store.home.path / LOCK
-    with firing_triggers():
-        while not is_locked(lock):
-            threading.Event().wait(0.001)
-        clock.loop.run()
-    assert "Another process fires the triggers" in caplog.text
-    assert clock.fired == [] and not is_locked(lock)
+    first = TriggerLoop()
+    threads = [threading.Thread(target=loop.run) for loop in (first, clock.loop)]
+    threads[0].start()
+    wait_until(lambda: is_locked(lock))
+    threads[1].start()
+    wait_until(lambda: "Another process fires the triggers" in caplog.text)
+    assert clock.fired == []
+    first.stop()
+    threads[0].join()
+    wait_until(lambda: bool(clock.fired))
+    clock.loop.stop()
+    threads[1].join()
+    assert not is_locked(lock)
+
+
+def test_one_that_waits_for_its_turn_can_be_stopped(clock: Clock) -> None:
+    lock = FileLock(source.store.home.ensure().path / LOCK)
+    assert lock.try_exclusive()
+    clock.loop.stop()
+    clock.loop.run()
+    assert clock.fired == []
+    lock.close()
+
+
+def test_a_clock_that_goes_back_fires_nothing_twice(clock: Clock) -> None:
+    clock.now = next_times(Trigger.get(**NIGHTLY).row, 1)[0]
+    assert clock.turn() == ["nightly"]
+    assert clock.turn(minutes=-30) == [] and clock.turn(minutes=30) == []
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        threading.Event().wait(0.001)

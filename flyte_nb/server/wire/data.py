@@ -18,8 +18,9 @@ from flyteidl2.logs.dataplane import payload_pb2
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.remote.logs import Logs
 from flyte_nb.server.wire.links import Links
-from flyte_nb.server.wire.messages import timestamp
+from flyte_nb.server.wire.messages import NOWHERE, bundle_uri, timestamp
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.tasks import spec_of
 from flyte_nb.server.wire.uploads import LARGEST_UPLOAD_BYTES, Uploads
 from flyte_nb.store.rows import LogRow
 from flyte_nb.store.schema import PHASES_OVER
@@ -74,18 +75,46 @@ class DataProxy(DataProxyService):
     async def create_download_link(
         self, request: dataproxy_service_pb2.CreateDownloadLinkRequest, ctx: Context
     ) -> dataproxy_service_pb2.CreateDownloadLinkResponse:
-        """A link to the report of an action, for an hour or as long as asked for, if that is less."""
-        if request.artifact_type != dataproxy_service_pb2.ARTIFACT_TYPE_REPORT:
-            raise NotImplementedError("Only reports have links: the code of a run stays in its store")
-        action = request.action_attempt_id.action_id
-        run, name = action.run.name, action.name or ROOT
-        await self.records.ask(self.records.listed, run, name)
-        if await self.records.ask(self.records.store.report, run, name) is None:
-            raise KeyError(f"Action {name} of run {run} has written no report")
+        """A link to the report of an action, or to the code that Flyte's own client brought for a task, for an hour or
+        as long as asked for, if that is less."""
+        host = ctx.request_headers().get("host", "")
         asked = request.expires_in.ToTimedelta() if request.HasField("expires_in") else LINK_LIFETIME
-        link = self.links.report(ctx.request_headers().get("host", ""), run, name, min(asked, LINK_LIFETIME))
+        lifetime = min(asked, LINK_LIFETIME)
+        if request.artifact_type == dataproxy_service_pb2.ARTIFACT_TYPE_REPORT:
+            run, action = await self.records.ask(self._report, request)
+            link = self.links.report(host, run, action, lifetime)
+        elif request.artifact_type == dataproxy_service_pb2.ARTIFACT_TYPE_CODE_BUNDLE:
+            link = self.links.code(host, await self._bundle(request), lifetime)
+        else:
+            raise ValueError("There are links to reports and code bundles: set artifact_type")
         urls = dataproxy_service_pb2.PreSignedURLs(signed_url=[link.url], expires_at=timestamp(link.expires_ns))
         return dataproxy_service_pb2.CreateDownloadLinkResponse(pre_signed_urls=urls)
+
+    def _report(self, request: dataproxy_service_pb2.CreateDownloadLinkRequest) -> tuple[str, str]:
+        """The run and action whose report is asked for."""
+        action = request.action_attempt_id.action_id
+        run, name = action.run.name, action.name or ROOT
+        self.records.listed(run, name)
+        if self.records.store.report(run, name) is None:
+            raise KeyError(f"Action {name} of run {run} has written no report")
+        return run, name
+
+    async def _bundle(self, request: dataproxy_service_pb2.CreateDownloadLinkRequest) -> str:
+        """The file, under the folder of uploads, that holds the code that is asked for."""
+        if request.WhichOneof("source") == "task_id":
+            task, version = request.task_id.name, request.task_id.version or None
+            row = await self.records.ask(self.records.deployments.task, task, version)
+            spec = await self.records.ask(spec_of, self.records, NOWHERE, row)
+            what = f"Task {row.task}, version {row.version}"
+        else:
+            action = request.action_attempt_id.action_id
+            run, name = action.run.name, action.name or ROOT
+            spec = (await self.records.details(NOWHERE, run, name)).task
+            what = f"Action {name} of run {run}"
+        uri = bundle_uri(spec)
+        if not uri:
+            raise KeyError(f"{what} has no code bundle: what flyte_nb recorded of its code stays in the store")
+        return str(self.uploads.named(uri).relative_to(self.uploads.folder))
 
     async def create_upload_location(
         self, request: dataproxy_service_pb2.CreateUploadLocationRequest, ctx: Context

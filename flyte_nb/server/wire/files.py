@@ -1,7 +1,8 @@
-"""What is behind signed addresses: reports that are fetched, files that are put."""
+"""What is behind signed addresses: reports and code that are fetched, files that are put."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +21,8 @@ REPORT_HEADERS = [
     (b"content-security-policy", b"sandbox allow-scripts"),  # a task's own HTML: nothing of this server's is its
     (b"x-content-type-options", b"nosniff"),
 ]
+FILE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"x-content-type-options", b"nosniff")]
+PART_BYTES = 1 << 20
 TEXT_HEADERS = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
@@ -52,6 +55,9 @@ class Files:
             else:
                 await reply(send, HTTPStatus.OK, REPORT_HEADERS, report.encode("utf-8", "replace"))
             return
+        if kind == "code":
+            await self._send(send, rest[0])
+            return
         most_bytes, md5, name = rest
         try:
             await self._uploads.receive(name, body_of(receive), int(most_bytes), md5)
@@ -61,6 +67,21 @@ class Files:
             return  # nobody is there to be told
         else:
             await reply(send, HTTPStatus.OK, TEXT_HEADERS, b"")
+
+    async def _send(self, send: Send, name: str) -> None:
+        """A file, part by part."""
+        try:
+            file = self._uploads.path(name).open("rb")
+        except FileNotFoundError:
+            await reply(send, HTTPStatus.NOT_FOUND, TEXT_HEADERS, b"The file is gone")
+            return
+        with file:
+            length = str(os.fstat(file.fileno()).st_size).encode()
+            headers = [*FILE_HEADERS, (b"content-length", length)]
+            await send({"type": "http.response.start", "status": int(HTTPStatus.OK), "headers": headers})
+            while part := await self._records.ask(file.read, PART_BYTES):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def body_of(receive: Receive) -> AsyncIterator[bytes]:

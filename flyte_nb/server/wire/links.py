@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import time
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import quote, unquote
+
+from flyte_nb.store.signatures import KEY_BYTES, Signatures
 
 __all__ = ["FILES", "Link", "Links"]
 
@@ -30,11 +30,23 @@ class Links:
 
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
-        self._key = secrets.token_bytes(32)
+        self.plain_host = ""
+        """By which processes of this machine call over plain HTTP, whatever the others do."""
+        self._signatures = Signatures(secrets.token_bytes(KEY_BYTES))
 
     def report(self, host: str, run: str, action: str, lifetime: timedelta) -> Link:
         """Where the report of an action can be fetched."""
         return self._signed("GET", host, ["report", run, action], lifetime)
+
+    def code(self, host: str, path: str, lifetime: timedelta) -> Link:
+        """Where a bundle of code can be fetched.
+
+        Args:
+            host: by which the client calls this server.
+            path: of the file, under the folder of uploads.
+            lifetime: how long the address holds.
+        """
+        return self._signed("GET", host, ["code", path], lifetime)
 
     def upload(self, host: str, path: str, most_bytes: int, md5: str, lifetime: timedelta) -> Link:
         """Where a file can be put.
@@ -59,22 +71,12 @@ class Links:
         Raises:
             PermissionError: this server has not made it, for this method, or it has expired.
         """
-        expires, _, signature = query.partition("&")
-        if (
-            not expires.isascii()
-            or not expires.isdigit()
-            or not hmac.compare_digest(signature.encode(), self._signature(method, path, expires).encode())
-        ):
-            raise PermissionError("This address was not made by this server, or not for this: ask for a new one")
-        if int(expires) < time.time():
-            raise PermissionError("This address has expired: ask for a new one")
+        self._signatures.check(method, path, query)
         return [unquote(part) for part in path.removeprefix(FILES).split("/")]
 
     def _signed(self, method: str, host: str, parts: list[str], lifetime: timedelta) -> Link:
         path = FILES + "/".join(quote(part, safe="") for part in parts)
-        expires = str(int(time.time() + lifetime.total_seconds()))
-        url = f"{self.scheme}://{host}{path}?{expires}&{self._signature(method, path, expires)}"
-        return Link(url, int(expires) * 1_000_000_000)
-
-    def _signature(self, method: str, path: str, expires: str) -> str:
-        return hmac.new(self._key, f"{method}\n{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+        expires_seconds = int(time.time() + lifetime.total_seconds())
+        query = self._signatures.query(method, path, expires_seconds)
+        scheme = "http" if host == self.plain_host else self.scheme
+        return Link(f"{scheme}://{host}{path}?{query}", expires_seconds * 1_000_000_000)

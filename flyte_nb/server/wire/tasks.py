@@ -15,14 +15,18 @@ from connectrpc.request import RequestContext
 from flyteidl2.core import interface_pb2
 from flyteidl2.task import common_pb2, task_definition_pb2, task_service_pb2
 from flyteidl2.task.task_service_connect import TaskService
+from flyteidl2.trigger import trigger_definition_pb2
 
 from flyte_nb.server.wire.filters import token_of, wanted_rows
 from flyte_nb.server.wire.literals import literal_of
 from flyte_nb.server.wire.messages import Scope, task_spec, timestamp
-from flyte_nb.server.wire.records import Records, types_of
+from flyte_nb.server.wire.payloads import types_of
+from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.runs import scope_of
+from flyte_nb.server.wire.triggers import recorded_trigger
 from flyte_nb.server.wire.types import python_types, typed_interface
-from flyte_nb.store.deployment_events import TaskDeployed
+from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
 from flyte_nb.store.pages import TASK_FIELDS, Condition, ListedTask, list_deployed_tasks
 from flyte_nb.store.rows import DeployedTaskRow
 from flyte_nb.types.names import describe_type
@@ -38,10 +42,12 @@ class Tasks(TaskService):
 
     Args:
         records: the store.
+        uploads: where clients have put the inputs of triggers.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, uploads: Uploads) -> None:
         self.records = records
+        self.uploads = uploads
 
     async def list_tasks(
         self, request: task_service_pb2.ListTasksRequest, ctx: Context
@@ -95,10 +101,7 @@ class Tasks(TaskService):
     async def deploy_task(
         self, request: task_service_pb2.DeployTaskRequest, ctx: Context
     ) -> task_service_pb2.DeployTaskResponse:
-        """Records a version of a task; one of that name and version must not be there yet."""
-        if request.triggers:
-            names = ", ".join(trigger.name for trigger in request.triggers)
-            raise NotImplementedError(f"Triggers ({names}) of Flyte's own tasks are not fired here: deploy it without")
+        """Records a version of a task with its triggers; one of that name and version must not be there yet."""
         if not request.task_id.name or not request.task_id.version:
             raise ValueError("A task is deployed under a name and a version")
         await self.records.ask(self._deploy, request)
@@ -128,7 +131,19 @@ class Tasks(TaskService):
             short_name=spec.short_name,
             wire=self.records.values.put([spec.SerializeToString(deterministic=True)]),
         )
-        self.records.deployments.record([event])
+        triggers = [self._trigger(name, version, trigger) for trigger in request.triggers]
+        self.records.deployments.record([event, *triggers])
+
+    def _trigger(self, task: str, version: str, trigger: task_definition_pb2.TaskTrigger) -> TriggerDeployed:
+        spec = trigger_definition_pb2.TriggerSpec(
+            inputs=self.uploads.inputs(trigger.spec),
+            run_spec=trigger.spec.run_spec,
+            active=trigger.spec.active,
+            task_version=version,
+            description=trigger.spec.description,
+        )
+        deployed = trigger_definition_pb2.TriggerDetails(spec=spec, automation_spec=trigger.automation_spec)
+        return recorded_trigger(self.records, self.uploads, task, version, trigger.name, deployed)
 
 
 def spec_of(records: Records, scope: Scope, row: DeployedTaskRow) -> task_definition_pb2.TaskSpec:

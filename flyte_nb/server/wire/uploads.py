@@ -1,7 +1,8 @@
 """Files that clients put beside the store: inputs of runs, bundles of code, what their own runs wrote.
 
 A file is written under another name and renamed when it is whole, so that nobody finds half of one. The server deletes
-none: clients remember what they have put, and do not put it again.
+none: clients remember what they have put, and do not put it again. `flyte-nb prune` does, see
+`flyte_nb.store.uploaded`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from flyteidl2.task import common_pb2
+from google.protobuf.message import DecodeError
 
 from flyte_nb.store.home import Home
 
 __all__ = ["LARGEST_UPLOAD_BYTES", "Uploads"]
 
 LARGEST_UPLOAD_BYTES = 4_000_000_000
-FOLDER = "uploads"
 
 
 class Uploads:
@@ -29,7 +33,7 @@ class Uploads:
     """
 
     def __init__(self, home: Home) -> None:
-        self.folder = (home.path / FOLDER).resolve()
+        self.folder = home.uploads.resolve()
 
     def path(self, name: str) -> Path:
         """The file of a name under the folder.
@@ -46,8 +50,8 @@ class Uploads:
         return path
 
     def uri(self, path: Path) -> str:
-        """What clients call a file."""
-        return path.as_uri()
+        """What clients call a file: its path, for the SDK cannot open every `file:` address that it is given."""
+        return str(path)
 
     def named(self, uri: str) -> Path:
         """The file that a client names.
@@ -67,6 +71,22 @@ class Uploads:
     def read(self, uri: str) -> bytes:
         """The content of a file that a client names; errors as `named`."""
         return self.named(uri).read_bytes()
+
+    def inputs(self, wrapper: Any) -> common_pb2.Inputs:
+        """The inputs in a message that either holds them or names where they were put.
+
+        Raises:
+            PermissionError, FileNotFoundError: as `named`.
+            ValueError: there are none in the file.
+        """
+        if wrapper.WhichOneof("input_wrapper") != "offloaded_input_data":
+            inputs: common_pb2.Inputs = wrapper.inputs
+            return inputs
+        uri = wrapper.offloaded_input_data.uri
+        try:
+            return common_pb2.Inputs.FromString(self.read(uri))
+        except DecodeError as error:
+            raise ValueError(f"{uri!r} holds no inputs: {error}") from error
 
     def write(self, name: str, content: bytes) -> Path:
         """Writes a whole file."""
