@@ -74,6 +74,8 @@ class Database:
         self._gave_way = False
         self._forking = False
         self._forked_in_use = False
+        self._held = threading.local()
+        """`cursor`, while a thread asks several questions at once."""
 
     @classmethod
     def of(cls, home: Home) -> Database:
@@ -90,6 +92,10 @@ class Database:
             StoreVersionError: a newer release wrote it.
             StoreError: it cannot be opened.
         """
+        held: DuckDBPyConnection | None = getattr(self._held, "cursor", None)
+        if held is not None:
+            yield held
+            return
         cursor: DuckDBPyConnection | None = None
         try:
             with self._guard:
@@ -104,6 +110,16 @@ class Database:
         finally:
             if cursor is not None:
                 self._leave(cursor)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """What this thread asks within needs one look at the journals, not one a question. Do not nest."""
+        with self.session() as cursor:
+            self._held.cursor = cursor
+            try:
+                yield
+            finally:
+                del self._held.cursor
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[DuckDBPyConnection]:

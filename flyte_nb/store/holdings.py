@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Cached", "Held", "Holdings", "Stored", "folder_bytes", "read_holdings", "stored_in"]
 
 PAYLOADS = (
-    f"SELECT run, inputs FROM store.actions WHERE octet_length(inputs) >= {SHORTEST_NAME_BYTES}",
-    f"SELECT run, outputs FROM store.actions WHERE octet_length(outputs) >= {SHORTEST_NAME_BYTES}",
+    "SELECT run, inputs FROM store.actions WHERE octet_length(inputs) >= {}",
+    "SELECT run, outputs FROM store.actions WHERE octet_length(outputs) >= {}",
+    "SELECT run, encode(settings::VARCHAR) FROM store.tasks WHERE length(settings::VARCHAR) >= {}",
 )
-"""Where runs name values in bytes."""
+"""Where runs name values and files in bytes, if there are so many."""
 CODE = "SELECT run, code FROM store.runs WHERE code != ''"
 DEPLOYED_PAYLOADS = "SELECT default_values FROM store.deployed_tasks UNION SELECT inputs FROM store.triggers"
 """Where deployments name values in bytes."""
@@ -133,8 +134,9 @@ def read_holdings(connection: DuckDBPyConnection, home: Home, keep_label: str) -
     held = {row[0]: Held(*row) for row in runs}
     strays = Held("", 0, None, False, "", 0)
     """Holds what is named by actions whose run's own record was lost, and by deployments."""
+    shortest_bytes = min(SHORTEST_NAME_BYTES, len(str(home.path)))
     for query in PAYLOADS:
-        for run, payload in rows_of(connection, query):
+        for run, payload in rows_of(connection, query.format(shortest_bytes)):
             reader.read(payload, held.get(run, strays).names)
     for run, code in connection.execute(CODE).fetchall():
         reader.read_value(code, held[run].names)

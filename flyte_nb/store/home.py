@@ -7,6 +7,7 @@
       cache/         one small file per cache key
       data/          files of runs, a folder each
       requests/      requests to runs that live in another process
+      uploads/       files that clients of a server put
       runs.duckdb    what people query
       store.lock     held by whoever has runs.duckdb open
       runs.want      held by whoever waits for it
@@ -79,6 +80,10 @@ class Home:
     @property
     def requests(self) -> Path:
         return self.path / "requests"
+
+    @property
+    def uploads(self) -> Path:
+        return self.path / "uploads"
 
     @property
     def database(self) -> Path:

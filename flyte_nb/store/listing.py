@@ -19,7 +19,18 @@ from flyte_nb.store.rows import RunRow
 from flyte_nb.store.schema import PHASES_OVER
 from flyte_nb.store.segments import Segment, is_abandoned, list_segments
 
-__all__ = ["Activity", "Choices", "RunFilter", "RunPage", "activity", "choices", "cursor_of", "list_runs", "revision"]
+__all__ = [
+    "Activity",
+    "Choices",
+    "RunFilter",
+    "RunPage",
+    "activity",
+    "amendment_count",
+    "choices",
+    "cursor_of",
+    "list_runs",
+    "revision",
+]
 
 CHOICES = 200
 """At most so many tasks, notebooks and labels are offered, those of the newest runs."""
@@ -82,6 +93,14 @@ def revision(home: Home) -> str:
     except FileNotFoundError:
         database = 0
     return hashlib.blake2b(repr((segments, database)).encode(), digest_size=8).hexdigest()
+
+
+def amendment_count(home: Home) -> int:
+    """How often what had ended was amended: a run labelled, or a failed action tried again. A number that grows."""
+    query = "SELECT (SELECT count(*) FROM store.labels) + (SELECT count(*) FROM store.attempts)"
+    with Database.of(home).session() as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
 
 
 def list_runs(home: Home, wanted: RunFilter, cursor: str = "", limit: int = 100) -> RunPage:

@@ -1,4 +1,4 @@
-"""What recorded bytes name: values of the value store, and folders of runs.
+"""What recorded bytes name: values of the value store, folders of runs, and files that clients put.
 
 Whatever looks like a digest counts as one, wherever it stands: in a payload, a cached result, code. So what is named is
 never missed, whoever wrote it and in whichever form; that a value is kept for a text which only looks like its name
@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from urllib.parse import quote, unquote_to_bytes
 
 from flyte_nb.store.home import Home
 from flyte_nb.store.values import ValueStore
@@ -31,11 +32,13 @@ class Names:
         values: digests.
         trees: those of them whose content may name others.
         folders: names of runs whose folder of files is meant.
+        uploads: addresses under the folder of uploads, as far as two names deep; there may be more behind one.
     """
 
     values: set[str] = field(default_factory=set)
     trees: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
+    uploads: set[str] = field(default_factory=set)
 
     def update(self, others: Iterable[Names]) -> Names:
         """Adds those of others; returns itself."""
@@ -43,6 +46,7 @@ class Names:
             self.values |= other.values
             self.trees |= other.trees
             self.folders |= other.folders
+            self.uploads |= other.uploads
         return self
 
 
@@ -56,6 +60,9 @@ class NameReader:
     def __init__(self, home: Home) -> None:
         self._values = ValueStore(home)
         self._folder = re.compile(re.escape(os.fsencode(home.data) + b"/") + rb"([\w.-]+)")
+        uploads = os.fsencode(home.uploads)
+        written = b"|".join(map(re.escape, {uploads, quote(uploads).encode()}))  # as a path, and in an address
+        self._upload = re.compile(b"(?:" + written + rb")/([^/\x00-\x1f]{1,255}(?:/[^/\x00-\x1f]{1,255})?)")
         self._read: dict[str, Names] = {}
 
     def read(self, data: bytes, names: Names) -> None:
@@ -66,6 +73,8 @@ class NameReader:
                 if is_tree:
                     self.read_value(digest.decode(), names)
         names.folders.update(folder.decode() for folder in self._folder.findall(data))
+        for address in self._upload.findall(data):
+            names.uploads.update({os.fsdecode(address), os.fsdecode(unquote_to_bytes(address))})
 
     def read_value(self, digest: str, names: Names) -> None:
         """Adds a value, and what its content names."""

@@ -12,19 +12,24 @@ from typing import Any, Generic, TypeVar
 
 from flyte_nb.store.database import Database
 from flyte_nb.store.home import Home
+from flyte_nb.store.rows import ActionRow, RunRow, TaskRow
 
 __all__ = [
     "ACTION_FIELDS",
     "RUN_FIELDS",
     "TASK_FIELDS",
+    "TRIGGER_FIELDS",
     "Condition",
     "ListedAction",
     "ListedTask",
+    "ListedTrigger",
     "Page",
     "TreeSize",
     "list_actions",
     "list_deployed_tasks",
     "list_root_actions",
+    "list_triggers",
+    "listed_row",
     "tree_size",
 ]
 
@@ -73,7 +78,26 @@ class ListedTask:
     """Its name and version: what the order falls back on."""
 
 
-Row = TypeVar("Row", ListedAction, ListedTask)
+@dataclass(slots=True)
+class ListedTrigger:
+    """A trigger of a deployed task as a list shows it."""
+
+    task: str
+    name: str
+    version: str
+    deployed_ns: int
+    changed_ns: int
+    """When it was deployed, paused or resumed last."""
+    fired_ns: int | None
+    is_active: bool
+    automation: str
+    """As JSON; see `flyte_nb.store.deployment_events.TriggerDeployed`."""
+    time_inputs: list[str]
+    key: str
+    """Its task and name: what the order falls back on."""
+
+
+Row = TypeVar("Row", ListedAction, ListedTask, ListedTrigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +117,9 @@ class TreeSize:
 
 
 UPDATED = "greatest(queued_ns, coalesce(initializing_ns, 0), coalesce(started_ns, 0), coalesce(ended_ns, 0))"
-VERSION = "left(coalesce(t.settings->>'version', t.deep_digest, ''), 32)"
+ROOT = "a0"
+VERSION_CHARS = 32
+VERSION = f"left(coalesce(t.settings->>'version', t.deep_digest, ''), {VERSION_CHARS})"
 ROOTS = f"""SELECT *, {UPDATED} AS updated_ns FROM (SELECT
     r.run, coalesce(a.action, 'a0') AS name, '' AS parent, coalesce(a.kind, 'task') AS kind, r.task,
     {VERSION} AS version,
@@ -109,6 +135,8 @@ ACTIONS = f"""SELECT *, {UPDATED} AS updated_ns FROM (SELECT
     FROM store.actions a LEFT JOIN store.tasks t ON t.run = a.run AND t.spec = a.spec)"""
 TASKS = """SELECT task, version, deployed_ns, environment, short_name, short_description, task || ':' || version AS key
     FROM store.known_deployed_tasks"""
+TRIGGERS = """SELECT task, name, version, deployed_ns, changed_ns, fired_ns, is_active, automation, time_inputs,
+    task || ':' || name AS key FROM store.known_triggers"""
 RUN_FIELDS = {
     "name": "run",
     "phase": "phase",
@@ -126,6 +154,7 @@ ACTION_FIELDS = {
     "task_version": "version",
     "parent_name": "parent",
     "group": '"group"',
+    "action_type": "kind",
     "created_at": "queued_ns",
     "updated_at": "updated_ns",
 }
@@ -138,6 +167,14 @@ TASK_FIELDS = {
     "deployed_at": "deployed_ns",
 }
 """The same of deployed tasks."""
+TRIGGER_FIELDS = {
+    "name": "name",
+    "task_name": "task",
+    "task_version": "version",
+    "created_at": "deployed_ns",
+    "updated_at": "changed_ns",
+}
+"""The same of triggers."""
 
 
 def list_root_actions(
@@ -190,6 +227,40 @@ def list_actions(
     return _page(home, ACTIONS, ListedAction, ACTION_FIELDS[order], "name", wanted, descending, after, limit)
 
 
+def listed_row(run: RunRow, action: ActionRow, task: TaskRow | None) -> ListedAction:
+    """What `list_root_actions` and `list_actions` say of an action whose rows were read already.
+
+    Args:
+        run: its run.
+        action: the action.
+        task: its task as it stood in the run; None of a trace or condition.
+    """
+    is_root = action.name == ROOT
+    queued_ns = run.started_ns if is_root else action.queued_ns
+    ended_ns = run.ended_ns if is_root else action.ended_ns
+    return ListedAction(
+        run=run.name,
+        name=action.name,
+        parent="" if is_root else action.parent,
+        kind=action.kind,
+        task=run.task if is_root else action.task,
+        version=(task.settings.get("version") or task.deep_digest)[:VERSION_CHARS] if task is not None else "",
+        short_name=task.short_name if task is not None else "",
+        environment=run.environment if is_root else "",
+        group="" if is_root else action.group,
+        phase=run.phase if is_root else action.phase,
+        queued_ns=queued_ns,
+        initializing_ns=action.initializing_ns,
+        started_ns=action.started_ns,
+        ended_ns=ended_ns,
+        attempt=action.attempt,
+        updated_ns=max(queued_ns, action.initializing_ns or 0, action.started_ns or 0, ended_ns or 0),
+        labels=(run.labels or None) if is_root else None,
+        parent_run=run.parent_run if is_root else "",
+        lineage=run.options.get("lineage", "") if is_root else "",
+    )
+
+
 def list_deployed_tasks(
     home: Home,
     conditions: Sequence[Condition] = (),
@@ -201,6 +272,19 @@ def list_deployed_tasks(
 ) -> Page[ListedTask]:
     """A page of the versions of deployed tasks; `order` is a name of TASK_FIELDS. See `list_root_actions`."""
     return _page(home, TASKS, ListedTask, TASK_FIELDS[order], "key", conditions, descending, after, limit)
+
+
+def list_triggers(
+    home: Home,
+    conditions: Sequence[Condition] = (),
+    *,
+    order: str = "created_at",
+    descending: bool = False,
+    after: tuple[Any, str] | None = None,
+    limit: int = 100,
+) -> Page[ListedTrigger]:
+    """A page of the triggers of deployed tasks; `order` is a name of TRIGGER_FIELDS. See `list_root_actions`."""
+    return _page(home, TRIGGERS, ListedTrigger, TRIGGER_FIELDS[order], "key", conditions, descending, after, limit)
 
 
 def tree_size(home: Home, run: str) -> TreeSize:

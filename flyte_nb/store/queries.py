@@ -31,7 +31,7 @@ from flyte_nb.store.values import ValueStore
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Store", "connect"]
+__all__ = ["Store", "check_limit", "connect"]
 
 RUN_COLUMNS = """run AS name, task, phase, started_ns, ended_ns, labels, annotations, notebook, cell, parent_run,
     environment, options, error, action_count, coalesce(code, '') AS code"""
@@ -110,6 +110,15 @@ class Store:
             known = [row[0] for row in self._rows("SELECT run FROM store.runs ORDER BY started_ns DESC LIMIT 10000")]
             raise missing("run", name, known)
         return rows[0]
+
+    def phase(self, run: str) -> str:
+        """The phase of a run; cheaper than all of its row.
+
+        Raises:
+            KeyError: there is no such run; the message names near ones.
+        """
+        rows = self._rows("SELECT phase FROM store.runs WHERE run = ?", [run])
+        return str(rows[0][0]) if rows else self.run(run).phase
 
     def repeated(self, runs: Sequence[str]) -> set[str]:
         """Those of the runs that others rerun, recover or fork."""
@@ -327,7 +336,18 @@ def nanoseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1e6) * 1000
 
 
+def check_limit(limit: int | None) -> None:
+    """Checks how many rows are asked for at most.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be 0 or more, got {limit}")
+
+
 def limit_text(limit: int | None) -> str:
+    check_limit(limit)
     return "" if limit is None else f"LIMIT {int(limit)}"
 
 
@@ -337,4 +357,5 @@ def missing(kind: str, name: str, known: Sequence[str]) -> KeyError:
         return KeyError(f"No {kind} is named {name!r}: there are none yet.")
     if near := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
         return KeyError(f"No {kind} is named {name!r}; did you mean {' or '.join(near)}?")
-    return KeyError(f"No {kind} is named {name!r}; there are {len(known)}, such as {', '.join(known[:3])}.")
+    some = f"there are {len(known)}, such as {', '.join(known[:3])}" if len(known) > 1 else f"there is {known[0]}"
+    return KeyError(f"No {kind} is named {name!r}; {some}.")

@@ -3,6 +3,8 @@ that nothing names any more.
 
     choose runs -> delete their rows -> forget cached results of their time -> collect what nothing names -> compact
 
+Files that clients of a server put go by the rule of `flyte_nb.store.uploaded`.
+
 Others write meanwhile. A value is put before it is named, so one that was put lately stays, named or not; whoever puts
 a value again makes it new (`ValueStore.drop`). A process killed anywhere leaves waste at most, for the next to collect.
 """
@@ -26,6 +28,7 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.schema import PHASES_OVER
 from flyte_nb.store.transactions import transaction
 from flyte_nb.store.transfer import STAGED
+from flyte_nb.store.uploaded import delete_uploaded, unneeded, uploaded_in
 from flyte_nb.store.values import ValueStore
 
 __all__ = ["KEEP_LABEL", "Keep", "Pruned", "prune"]
@@ -63,6 +66,8 @@ class Pruned:
     cached: int = 0
     values: int = 0
     folders: int = 0
+    uploads: int = 0
+    """What clients of a server had put, or its runs wrote."""
     pending_bytes: int = 0
     """Of what nothing names, but was written so lately that it may yet be named."""
     size_before_bytes: int = 0
@@ -119,6 +124,7 @@ class Forecast:
         self._now = now
         self._size_bytes = folder_bytes(home.path)
         self._values, self._folders = stored_in(home)
+        self._uploaded = uploaded_in(home)
         rows_bytes = home.database.stat().st_size
         self._bytes_per_action = rows_bytes / max(1, sum(held.actions for held in holdings.runs))
         self._reused = {held.parent_run for held in holdings.runs if held.ended_ns is None}
@@ -149,12 +155,15 @@ class Forecast:
         names = self._holdings.names(set(runs), used_since_ns)
         values, pending = waste(self._values, names.values, self._now)
         folders, pending_folders = waste(self._folders, names.folders, self._now, runs)
-        freed_bytes = sum(cached.size_bytes for cached in gone)
+        uploads = unneeded(self._uploaded, names.uploads, names.folders, runs, self._now)
+        freed_bytes = sum(cached.size_bytes for cached in gone) + total_bytes(self._uploaded, uploads)
         freed_bytes += total_bytes(self._values, values) + total_bytes(self._folders, folders)
         freed_bytes += round(sum(held.actions for held in doomed) * self._bytes_per_action)
         pending_bytes = total_bytes(self._values, pending) + total_bytes(self._folders, pending_folders)
         size_bytes = max(0, self._size_bytes - freed_bytes)
-        return Pruned(runs, len(gone), len(values), len(folders), pending_bytes, self._size_bytes, size_bytes)
+        return Pruned(
+            runs, len(gone), len(values), len(folders), len(uploads), pending_bytes, self._size_bytes, size_bytes
+        )
 
     def used_since_ns(self, doomed: Sequence[Held]) -> int:
         """Cached results that were neither stored nor used since go with the runs of their time."""
@@ -192,6 +201,7 @@ def collect(database: Database, pruned: Pruned, now: float) -> None:
     """Deletes values and folders that nothing names, and counts them."""
     home = database.home
     values, folders = stored_in(home)  # before the names are read: what is put from here on is not looked at
+    uploaded = uploaded_in(home)
     with database.session() as cursor:
         names = read_holdings(cursor, home, KEEP_LABEL).names()
     store = ValueStore(home)
@@ -203,6 +213,10 @@ def collect(database: Database, pruned: Pruned, now: float) -> None:
     for name in unnamed:
         delete_folder(home.data / name)
     pruned.folders = len(unnamed)
+    uploads = unneeded(uploaded, names.uploads, names.folders, pruned.runs, now)
+    for name in uploads:
+        delete_uploaded(home, name)
+    pruned.uploads = len(uploads)
     for folder in home.path.glob(f"{STAGED}*"):
         if folder.stat().st_mtime < now - PENDING_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

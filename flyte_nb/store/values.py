@@ -65,6 +65,11 @@ class ValueStore:
         self._sync_lock = threading.Lock()
         self._sweep()
 
+    @property
+    def home(self) -> Home:
+        """The store."""
+        return self._home
+
     def put(self, parts: Sequence[bytes | memoryview]) -> str:
         """Stores the parts, in order; writes nothing when they are stored already.
 

@@ -32,13 +32,21 @@ class Server:
     root: Path
 
     def ask(
-        self, path: str, *, token: str = TOKEN, body: Any = None, headers: dict[str, str] | None = None, **query: Any
+        self,
+        path: str,
+        *,
+        token: str = TOKEN,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        method: str | None = None,
+        **query: Any,
     ) -> tuple[int, Any]:
-        """The status and the JSON of an answer; a request with a body is a POST, bytes are sent as they are."""
+        """The status and the JSON of an answer; a request with a body is a POST unless `method` says otherwise, bytes
+        are sent as they are."""
         address = f"{self.url}/flyte-nb/{path}?{urllib.parse.urlencode(query, doseq=True)}"
         sent = {"Authorization": f"token {token}"} if token else {}
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(address, data, {**sent, **(headers or {})})
+        request = urllib.request.Request(address, data, {**sent, **(headers or {})}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.cookiejar
 import json
+import os
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -19,12 +22,13 @@ import flyte_nb as flyte
 from flyte_nb.engine import conditions
 from flyte_nb.engine.session import end_session
 from flyte_nb.notebook.views.details import RunReader
+from flyte_nb.server.serving import ServedStores
 from flyte_nb.store.events import Event, RunEnded, RunLabelled, RunStarted, encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
 from flyte_nb.store.locks import FileLock
-from tests.processes import until
-from tests.server.conftest import TOKEN, Server
+from tests.processes import processes_of, until
+from tests.server.conftest import PROJECT, TOKEN, Server
 
 SECOND_NS = 1_000_000_000
 STARTED_NS = 1_790_000_000 * SECOND_NS
@@ -297,3 +301,46 @@ def test_a_store_that_is_busy_keeps_nobody_else_waiting(
         finally:
             lock.close()
         assert names(waiting.result()) == ["r0001"]
+
+
+def test_a_store_is_served_until_it_is_told_to_stop(server: Server, project: Home, name: str, journal: Journal) -> None:
+    record(journal, *run_events(1))
+    assert server.get("serving", store=name)["serving"] is False
+    assert server.ask("serving", token="", store=name, body={})[0] == 403
+    status, started = server.ask("serving", store=name, body={"execute": True})
+    assert (status, started["serving"], started["execute"]) == (200, True, True), started
+    assert started["project"] == project.path.parent.name
+    assert started["log"][0].startswith(f"Serving {project.path} at {started['address']}")
+    listed = f"{started['address']}/flyteidl2.workflow.RunService/ListRuns"
+    request = urllib.request.Request(listed, b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert b"r0001" in answer.read()
+    assert server.ask("serving", store=name, body={})[1]["address"] == started["address"]
+    assert server.ask("serving", store=name, method="DELETE")[1]["serving"] is False
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(request, timeout=60)
+
+
+def test_a_server_whose_packages_are_missing_says_what_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uvicorn.py").write_text('raise ModuleNotFoundError("no uvicorn", name="uvicorn")')
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PROJECT}")
+    with pytest.raises(
+        ValueError, match=r'cannot be served\. .*The server needs uvicorn: pip install "flyte_nb\[server\]"'
+    ):
+        ServedStores().start(Home(tmp_path / ".flyte_nb"), execute=False)
+
+
+def test_a_store_is_not_served_any_more_when_the_jupyter_server_is_killed(project: Home) -> None:
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom flyte_nb.server.serving import ServedStores\n"
+        "from flyte_nb.store.home import Home\n"
+        "print(ServedStores().start(Home(Path(sys.argv[1])), False)['address'], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(project.path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT, check=False
+    )
+    assert killed.stdout.startswith("http://127.0.0.1:")
+    until(lambda: not processes_of(project.path))

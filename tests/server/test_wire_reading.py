@@ -24,6 +24,40 @@ def until_running(name):
         time.sleep(0.05)
 """
 
+STREAMS = """
+from collections import defaultdict
+from flyte._initialize import get_client
+from flyteidl2.common import identifier_pb2
+from flyteidl2.workflow import run_service_pb2 as messages
+
+until_running("gated")
+named = identifier_pb2.RunIdentifier(name="gated")
+told = defaultdict(list)
+
+async def actions(watcher):
+    async for told_now in get_client().run_service.watch_actions(messages.WatchActionsRequest(run_id=named)):
+        told[watcher] += [(one.action.id.name, one.action.status.phase) for one in told_now.enriched_actions]
+
+async def run():
+    async for told_now in get_client().run_service.watch_run_details(messages.WatchRunDetailsRequest(run_id=named)):
+        told["run"].append(("gated", told_now.details.action.status.phase))
+
+async def runs():
+    async for told_now in get_client().run_service.watch_runs(messages.WatchRunsRequest(org="o")):
+        of_it = [one.action.status.phase for one in told_now.runs if one.action.id.run.name == "gated"]
+        told["runs"] += [("gated", phase) for phase in of_it]
+        if 5 in of_it:
+            return
+
+async def follow():
+    await asyncio.gather(actions("actions 1"), actions("actions 2"), run(), runs())
+
+followers = [threading.Thread(target=lambda: asyncio.run(follow()))]
+followers[0].start()
+while len(told) < 4: time.sleep(0.01)
+"""
+RUNNING, SUCCEEDED = 4, 5
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,6 +67,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         flyte.with_runcontext(name="all-types").run(wire_tasks.everything)
         with pytest.raises(flyte.errors.RuntimeUserError):
             flyte.with_runcontext(name="fails").run(wire_tasks.failing, x=1)
+        for version in ("v1", "v2"):
+            flyte.deploy(wire_tasks.env, version=version)
     return folder
 
 
@@ -206,6 +242,72 @@ def test_a_live_run_is_watched_and_its_logs_are_followed_to_the_end(client: Clie
     finally:
         wire_tasks.GO_ON.set()
         runner.join()
+
+
+def test_every_change_of_a_live_run_is_told_to_all_who_watch(client: Client) -> None:
+    wire_tasks.GO_ON.clear()
+    runner = threading.Thread(target=lambda: flyte.with_runcontext(name="gated").run(wire_tasks.gated, n=30))
+    runner.start()
+    try:
+        client.run(STREAMS)
+        wire_tasks.GO_ON.set()
+        client.run("for follower in followers: follower.join()")
+    finally:
+        wire_tasks.GO_ON.set()
+        runner.join()
+    for watcher in ("actions 1", "actions 2"):
+        told = client("told[watcher]", watcher=watcher)
+        assert len({name for name, _ in told}) == 31
+        assert {phase for name, phase in dict(told).items()} == {SUCCEEDED}
+        for action in dict(told):
+            phases = [phase for name, phase in told if name == action]
+            assert phases == sorted(set(phases)), "no phase twice, none back"
+    for watcher in ("run", "runs"):
+        phases = [phase for _, phase in client("told[watcher]", watcher=watcher)]
+        assert (phases[0], phases[-1]) == (RUNNING, SUCCEEDED)
+
+
+def test_an_action_of_a_live_run_is_aborted_with_all_below_it(client: Client) -> None:
+    outcome: list[str] = []
+
+    def run_it() -> None:
+        try:
+            flyte.with_runcontext(name="nests").run(wire_tasks.nested, depth=2)
+        except flyte.errors.RuntimeUserError as error:
+            outcome.append(str(error))
+
+    runner = threading.Thread(target=run_it)
+    runner.start()
+    client.run(
+        "until_running('nests')\n"
+        "def tree(): return list(remote.Action.listall(for_run_name='nests', in_phase=('running',)))\n"
+        "while len(tree()) < 3: time.sleep(0.05)\n"
+        "child = next(action for action in tree() if action.parent_name == 'a0')\n"
+        "child.abort('enough')\n"
+    )
+    runner.join()
+    phases = client("{a.parent_name: a.phase.value for a in remote.Action.listall(for_run_name='nests')}")
+    assert phases.pop("null") == "failed"
+    assert set(phases.values()) == {"aborted"}
+    assert "enough" in outcome[0]
+
+
+def test_the_versions_of_a_task_and_the_place_of_its_values_are_told(client: Client) -> None:
+    client.run(
+        "from flyteidl2.common import identifier_pb2\n"
+        "from flyteidl2.task import task_definition_pb2, task_service_pb2\n"
+        "from flyteidl2.workflow import run_service_pb2\n"
+        "from flyte._initialize import get_client\n"
+        "async def versions(name):\n"
+        "    asked = task_service_pb2.ListVersionsRequest(task_name=task_definition_pb2.TaskName(name=name))\n"
+        "    return [one.version for one in (await get_client().task_service.list_versions(asked)).versions]\n"
+        "async def place():\n"
+        "    named = remote.Run.get('adds').action.action_id\n"
+        "    asked = run_service_pb2.GetActionDataURIsRequest(action_id=named)\n"
+        "    return str(await get_client().run_service.get_action_data_u_r_is(asked))\n"
+    )
+    assert client("versions('shop.total')") == ["v2", "v1"]
+    assert client("place()") == ""
 
 
 def test_a_live_run_is_aborted_from_the_client(client: Client) -> None:

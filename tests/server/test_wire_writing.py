@@ -48,6 +48,7 @@ TRACKED = 'flyte.with_runcontext(mode="local", tracked=True, tracked_strict=True
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop") / ".flyte_nb"
     with one_session(folder):
+        flyte.with_runcontext(name="adds").run(wire_tasks.total, n=1)
         flyte.deploy(wire_tasks.env, version="v1")
     return folder
 
@@ -150,13 +151,6 @@ def test_a_run_beyond_its_limits_is_aborted(client: Client, asked: str, says: st
     assert says in client("remote.Run.get(run.name).details().action_details.abort_info.reason")
 
 
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ('flyte.run(deployed("off.square"), x=1)', "was deployed by Flyte's own client.*deploy it with flyte_nb"),
-        ('flyte.with_runcontext(mode="remote").run(tasks.square, x=1)', "Only deployed tasks are executed here"),
-    ],
-)
-def test_what_cannot_be_executed_is_refused_with_the_way_out(client: Client, asked: str, says: str) -> None:
-    with pytest.raises(ClientError, match=says):
-        client(asked)
+def test_a_run_whose_code_is_in_the_store_is_not_repeated_by_a_client(client: Client) -> None:
+    with pytest.raises(ClientError, match=r"code of task shop\.total is in the store.*flyte-nb rerun"):
+        client('flyte.rerun("adds")')

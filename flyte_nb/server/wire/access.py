@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import zlib
 from collections.abc import Mapping
 
 from connectrpc.code import Code
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 
-__all__ = ["LARGEST_MESSAGE_BYTES", "Access", "BoundedGzip", "is_loopback"]
+__all__ = ["LARGEST_MESSAGE_BYTES", "Access", "is_loopback", "too_large"]
 
 LARGEST_MESSAGE_BYTES = 64_000_000
 """A call that is larger is refused before it is read."""
@@ -83,28 +81,8 @@ class Access:
         return self._token.decode()
 
 
-class BoundedGzip(GzipCompression):
-    """gzip that unpacks no more than a message may hold."""
-
-    def decompress(self, data: bytes | bytearray | memoryview) -> bytes:
-        """The unpacked message.
-
-        Raises:
-            ConnectError: it is too large, or no gzip.
-        """
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            unpacked = unpacker.decompress(data, LARGEST_MESSAGE_BYTES + 1)
-        except zlib.error as error:
-            raise ConnectError(Code.INVALID_ARGUMENT, f"The message says it is gzip, and is none: {error}") from error
-        if len(unpacked) > LARGEST_MESSAGE_BYTES:
-            raise too_large()
-        if not unpacker.eof:
-            raise ConnectError(Code.INVALID_ARGUMENT, "The message ends before its gzip does")
-        return unpacked
-
-
 def too_large() -> ConnectError:
+    """The refusal of a message that holds more than it may."""
     return ConnectError(
         Code.RESOURCE_EXHAUSTED,
         f"The message is larger than {LARGEST_MESSAGE_BYTES:,} bytes: upload large values as files",

@@ -1,7 +1,9 @@
 """The ASGI application: every call is checked, then goes to the service that its path names.
 
 /flyteidl2.workflow.RunService/ListRuns    a service
-/files/...                                 a signed address: a report to fetch, a file to put
+/process/SECRET/...                        the same, for the process of a run that this server executes
+/files/...                                 a signed address: a report or code to fetch, a file to put
+/conditions/...                            a signed address: takes the answer to a condition
 /oauth/token                               an API key for the token in it
 """
 
@@ -11,24 +13,33 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from connectrpc.server import ConnectASGIApplication
+from flyteidl2.actions.actions_service_connect import ActionsServiceASGIApplication
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
 from flyteidl2.cluster.service_connect import ClusterServiceASGIApplication
 from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceASGIApplication
 from flyteidl2.project.project_service_connect import ProjectServiceASGIApplication
 from flyteidl2.task.task_service_connect import TaskServiceASGIApplication
+from flyteidl2.trigger.trigger_service_connect import TriggerServiceASGIApplication
 from flyteidl2.workflow.run_service_connect import RunServiceASGIApplication
 from flyteidl2.workflow.tracked_run_service_connect import TrackedRunServiceASGIApplication
 
-from flyte_nb.server.wire.access import LARGEST_MESSAGE_BYTES, Access, BoundedGzip, too_large
+from flyte_nb.server.wire.access import LARGEST_MESSAGE_BYTES, Access, too_large
+from flyte_nb.server.wire.actions import Actions
+from flyte_nb.server.wire.callbacks import Callbacks
+from flyte_nb.server.wire.callers import PROCESS
 from flyte_nb.server.wire.data import DataProxy
-from flyte_nb.server.wire.execution import Execution, Limits
+from flyte_nb.server.wire.encodings import BoundedGzip, checked
+from flyte_nb.server.wire.execution import Execution
 from flyte_nb.server.wire.faults import Faults, refused
 from flyte_nb.server.wire.files import Files
+from flyte_nb.server.wire.firing import Firing
+from flyte_nb.server.wire.limits import Limits
 from flyte_nb.server.wire.links import FILES, Links
 from flyte_nb.server.wire.places import TOKEN_PATH, Authentication, Clusters, Identities, Projects
 from flyte_nb.server.wire.records import Records
@@ -36,7 +47,9 @@ from flyte_nb.server.wire.runs import Runs
 from flyte_nb.server.wire.tasks import Tasks
 from flyte_nb.server.wire.tracked import TrackedRuns
 from flyte_nb.server.wire.tracking import Tracking
+from flyte_nb.server.wire.triggers import Triggers
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.store.callbacks import CALLBACKS
 
 __all__ = ["Application"]
 
@@ -54,6 +67,7 @@ STATUS = {
 WITHOUT_TOKEN = "/flyteidl2.auth.AuthMetadataService"
 TOKEN_LIFETIME_SECONDS = 3600
 CLOSING = (b"connection", b"close")
+GRPC = "application/grpc"
 
 
 class Application:
@@ -64,31 +78,35 @@ class Application:
         access: who may call.
         scheme: `http` or `https`.
         limits: of runs that clients ask for; None executes nothing.
+        fires: whether triggers of deployed tasks start runs.
     """
 
-    def __init__(self, records: Records, access: Access, scheme: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, records: Records, access: Access, scheme: str, limits: Limits | None = None, fires: bool = False
+    ) -> None:
         self.records = records
         self._access = access
-        links = Links(scheme)
+        self._links = links = Links(scheme)
         uploads = Uploads(records.home)
         self._tracking = Tracking(records, uploads)
         self._execution = Execution(records, uploads, limits)
         self._files = Files(records, links, uploads)
-        settings: dict[str, Any] = {
-            "interceptors": [Faults()],
-            "read_max_bytes": LARGEST_MESSAGE_BYTES,
-            "compressions": [BoundedGzip()],
-        }
+        self._callbacks = Callbacks(records)
+        self._firing = Firing(records, self._execution) if fires else None
         self._services = by_path(
             [
-                RunServiceASGIApplication(Runs(records, self._tracking, self._execution), **settings),
-                TrackedRunServiceASGIApplication(TrackedRuns(records, self._tracking, self._execution), **settings),
-                DataProxyServiceASGIApplication(DataProxy(records, links, uploads), **settings),
-                TaskServiceASGIApplication(Tasks(records), **settings),
-                ClusterServiceASGIApplication(Clusters(), **settings),
-                ProjectServiceASGIApplication(Projects(records.home), **settings),
-                IdentityServiceASGIApplication(Identities(), **settings),
-                AuthMetadataServiceASGIApplication(Authentication(scheme), **settings),
+                answering(RunServiceASGIApplication, Runs(records, self._tracking, self._execution, uploads)),
+                answering(
+                    TrackedRunServiceASGIApplication, TrackedRuns(records, self._tracking, self._execution, uploads)
+                ),
+                answering(ActionsServiceASGIApplication, Actions(self._execution.submissions, self._execution.callers)),
+                answering(DataProxyServiceASGIApplication, DataProxy(records, links, uploads)),
+                answering(TaskServiceASGIApplication, Tasks(records, uploads)),
+                answering(TriggerServiceASGIApplication, Triggers(records, uploads)),
+                answering(ClusterServiceASGIApplication, Clusters()),
+                answering(ProjectServiceASGIApplication, Projects(records.home)),
+                answering(IdentityServiceASGIApplication, Identities()),
+                answering(AuthMetadataServiceASGIApplication, Authentication(scheme)),
             ]
         )
 
@@ -104,10 +122,30 @@ class Application:
         else:
             await send({"type": "websocket.close"})
 
+    def listen_at(self, address: str) -> None:
+        """The server listens: processes of runs are told to call it there, over plain HTTP."""
+        self._execution.callers.server = address
+        self._links.plain_host = urlsplit(address).netloc
+
+    async def for_processes(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers one call of a process of a run, or of a signed address."""
+        if scope["path"].startswith((PROCESS, FILES)):
+            await self(scope, receive, send)
+        else:
+            await send_error(send, ConnectError(Code.PERMISSION_DENIED, "Only processes of runs are answered here"))
+
+    async def end(self) -> None:
+        """Ends all runs that are executed and all that watch: the server is about to end."""
+        await self._execution.close()
+        await self.records.stop_watching()
+
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
+            if self._firing is not None:
+                self._firing.start()
             await send({"type": "lifespan.startup.complete"})
-        await self._execution.close()
+        if self._firing is not None:
+            await self._firing.stop()
         self._tracking.close()
         self.records.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -115,6 +153,9 @@ class Application:
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         path = scope["path"]
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if path.startswith(CALLBACKS):  # from anywhere: the address shows that its caller was told it
+            await self._callbacks.answer(scope, receive, send)
+            return
         self._access.check_place(headers)
         if path.startswith(FILES):
             await self._files.answer(scope, receive, send)
@@ -123,17 +164,38 @@ class Application:
             token = self._access.token_for(headers.get("authorization", ""))
             await send_json(send, HTTPStatus.OK, {"access_token": token, "expires_in": TOKEN_LIFETIME_SECONDS})
             return
+        is_of_process = path.startswith(PROCESS)
+        if is_of_process:
+            path = self._execution.callers.enter(path)
+            scope = {**scope, "path": path, "raw_path": path.encode()}
         service = "/" + path.split("/")[1]
-        if service != WITHOUT_TOKEN:
+        if service != WITHOUT_TOKEN and not is_of_process:
             self._access.check_token(headers)
         if service not in self._services:
             raise ConnectError(
                 Code.UNIMPLEMENTED, f"flyte_nb's server does not serve {path[:200]}: docs/server.md lists what it does"
             )
+        if headers.get("content-type", "").startswith(GRPC):
+            raise ConnectError(Code.UNIMPLEMENTED, "gRPC is not served: call by Connect, as Flyte's SDK does")
         if int(headers.get("content-length", "0")) > LARGEST_MESSAGE_BYTES:
             raise too_large()
         call = Bounded(receive, send)
         await self._services[service](scope, call.receive, call.send)
+
+
+def answering(kind: type[ConnectASGIApplication[Any]], service: object) -> ConnectASGIApplication[Any]:
+    """A service, behind what reads and bounds its messages and words its errors.
+
+    Args:
+        kind: the application that was generated for the service.
+        service: answers.
+    """
+    options: dict[str, Any] = {
+        "interceptors": [Faults()],
+        "read_max_bytes": LARGEST_MESSAGE_BYTES,
+        "compressions": [BoundedGzip()],
+    }
+    return checked(kind)(service, **options)
 
 
 def by_path(services: Iterable[ConnectASGIApplication[Any]]) -> dict[str, ConnectASGIApplication[Any]]:

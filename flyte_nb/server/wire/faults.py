@@ -19,6 +19,7 @@ logger = logging.getLogger("flyte")
 ANSWERS: tuple[tuple[type[Exception], Code], ...] = (
     (LookupError, Code.NOT_FOUND),
     (FileExistsError, Code.ALREADY_EXISTS),
+    (FileNotFoundError, Code.NOT_FOUND),
     (PermissionError, Code.PERMISSION_DENIED),
     (ConnectionAbortedError, Code.UNAVAILABLE),
     (StoreBusyError, Code.UNAVAILABLE),
@@ -72,7 +73,8 @@ def refused(error: Exception, call: str) -> ConnectError:
         )
     for kind, code in ANSWERS:
         if isinstance(error, kind):
-            return ConnectError(code, str(error.args[0] if error.args else error))
+            is_quoted = isinstance(error, KeyError) and error.args
+            return ConnectError(code, str(error.args[0] if is_quoted else error))
     logger.exception("flyte_nb could not answer %s", call, exc_info=error)
     return ConnectError(
         Code.INTERNAL, f"flyte_nb could not answer {call} ({type(error).__name__}): the server's log says why"

@@ -37,6 +37,10 @@ MEMBERSHIP = {
 PRESENCE = {list_pb2.Filter.EXISTS: "{column} IS NOT NULL", list_pb2.Filter.NOT_EXISTS: "{column} IS NULL"}
 
 
+KINDS = {"1": "task", "2": "trace", "3": "condition"}
+"""Flyte's numbers of the types of actions."""
+
+
 class Wanted(NamedTuple):
     """A list request: `list_actions(home, run, wanted.conditions, **wanted.page)`."""
 
@@ -129,6 +133,8 @@ def _values(wanted: list_pb2.Filter) -> list[Any]:
         if wanted.function not in MEMBERSHIP:
             values = ["".join(values)]  # of one phase the official client sends each digit of the number by itself
         return [_phase(value) for value in values]
+    if wanted.field == "action_type":
+        return [KINDS.get(value, value) for value in values]
     return [_nanoseconds(wanted.field, value) if wanted.field in TIMES else value for value in values]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,17 @@ from flyte_nb.store.pages import ListedAction
 from flyte_nb.store.rows import AttemptRow
 from flyte_nb.store.schema import PHASES_OVER
 
-__all__ = ["Scope", "action_details", "listed_action", "listed_run", "task_spec", "timestamp"]
+__all__ = [
+    "CODE_BUNDLE",
+    "NOWHERE",
+    "Scope",
+    "action_details",
+    "bundle_uri",
+    "listed_action",
+    "listed_run",
+    "task_spec",
+    "timestamp",
+]
 
 ACTION_TYPES = {
     "task": run_definition_pb2.ACTION_TYPE_TASK,
@@ -32,6 +43,8 @@ RELATIONS = {
     "": run_pb2.RELATION_TYPE_SPAWN,
 }
 ERROR_KINDS = {"user": run_definition_pb2.ErrorInfo.KIND_USER, "system": run_definition_pb2.ErrorInfo.KIND_SYSTEM}
+CODE_BUNDLE = "code_bundle"
+"""The setting of a task of Flyte's own that says where its code lies."""
 TRACKED = "tracked"
 """The option that marks a run which the official client published."""
 
@@ -53,6 +66,10 @@ class Scope(NamedTuple):
         return task_definition_pb2.TaskIdentifier(
             org=self.org, project=self.project, domain=self.domain, name=name, version=version
         )
+
+
+NOWHERE = Scope("", "", "")
+"""Of what no client asked for by a name, or where that does not matter."""
 
 
 def timestamp(at_ns: int) -> Timestamp:
@@ -77,7 +94,7 @@ def action_details(
     row: ListedAction,
     attempts: Sequence[AttemptRow],
     error: ErrorRecord | None,
-    spec: task_definition_pb2.TaskSpec | None,
+    spec: task_definition_pb2.TaskSpec | run_definition_pb2.ConditionAction | None,
     interface: interface_pb2.TypedInterface,
     has_report: bool,
 ) -> run_definition_pb2.ActionDetails:
@@ -88,15 +105,18 @@ def action_details(
         row: the action.
         attempts: in order.
         error: why it failed, or was aborted.
-        spec: its task; None of a trace or condition.
+        spec: its task, or what a condition asks; None of a trace.
         interface: the types of its values.
         has_report: whether it has written a report.
     """
     details = run_definition_pb2.ActionDetails(
         id=scope.action(row.run, row.name), metadata=_metadata(scope, row), status=_status(row)
     )
-    if spec is not None:
+    if isinstance(spec, task_definition_pb2.TaskSpec):
         details.task.CopyFrom(spec)
+    elif spec is not None:
+        details.condition.CopyFrom(spec)
+        details.metadata.condition.type.CopyFrom(spec.type)
     else:
         details.trace.interface.CopyFrom(interface)
     if error is not None and row.phase == "aborted":
@@ -125,10 +145,21 @@ def task_spec(
     template.id.name, template.id.version = name, version
     template.type = "python"
     template.interface.CopyFrom(interface)
-    retries = settings.get("retries")
-    template.metadata.retries.retries = retries if isinstance(retries, int) else 0
+    counted = re.search(r"\d+", str(settings.get("retries", "")))  # 2, or count=2 of a strategy
+    template.metadata.retries.retries = int(counted.group()) if counted else 0
     template.metadata.discoverable = "cache" in settings
+    template.metadata.code_bundle_uri = settings.get(CODE_BUNDLE, "")
     return spec
+
+
+def bundle_uri(spec: task_definition_pb2.TaskSpec) -> str:
+    """Where the code of a task lies that Flyte's own client brought; empty where it brought none."""
+    arguments = list(spec.task_template.container.args)
+    flags = (flag for flag in ("--tgz", "--pkl") if flag in arguments[:-1])
+    flag = next(flags, None)
+    if flag is None:
+        return str(spec.task_template.metadata.code_bundle_uri)
+    return str(arguments[arguments.index(flag) + 1])
 
 
 def _metadata(scope: Scope, row: ListedAction) -> run_definition_pb2.ActionMetadata:

@@ -1,41 +1,43 @@
 """One store, as the services ask for it: off the server's loop, by threads of its own.
 
-await records.ask(records.details, scope, run, action)
+await records.details(scope, run, action)
+await records.ask(records.data, run, action)
 async for revision in records.changes(): ...        whenever something was recorded, in whichever process
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-import cloudpickle
-from flyteidl2.task import common_pb2
+from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.server.source import StoreSource
-from flyte_nb.server.wire.literals import literal_of
-from flyte_nb.server.wire.messages import Scope, action_details, task_spec
-from flyte_nb.server.wire.types import inferred_type, typed_interface
+from flyte_nb.server.wire.memory import Details, Memory
+from flyte_nb.server.wire.messages import Scope, action_details, listed_action, task_spec
+from flyte_nb.server.wire.originals import Originals
+from flyte_nb.server.wire.payloads import action_types, named_literals
+from flyte_nb.server.wire.signals import condition_of
+from flyte_nb.server.wire.types import typed_interface
+from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.store.database import Database
 from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.home import Home
 from flyte_nb.store.listing import revision
-from flyte_nb.store.pages import ListedAction, list_actions, list_root_actions
+from flyte_nb.store.pages import Condition, ListedAction, list_actions, list_root_actions, listed_row
 from flyte_nb.store.queries import Store
-from flyte_nb.store.rows import ActionRow, TaskRow
+from flyte_nb.store.rows import RunRow, TaskRow
+from flyte_nb.store.schema import PHASES_OVER
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.base import Blobs
-from flyte_nb.types.offload import unpack_values
 
-__all__ = ["ActionTypes", "Records"]
+__all__ = ["Records"]
 
 Answer = TypeVar("Answer")
 Asked = ParamSpec("Asked")
@@ -43,16 +45,6 @@ THREADS = 4
 LOOK_SECONDS = 0.1
 """How often a store is looked at for changes while somebody watches it; the database stays closed for that."""
 TASKS_KEPT = 1_000
-DETAILS_KEPT = 2_000
-SETTLED_NS = 10_000_000_000
-"""What ended so long ago stays as it is; a published action that failed may be tried again."""
-
-
-class ActionTypes(NamedTuple):
-    """The names and Python types of an action's values."""
-
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
 
 
 class Records:
@@ -70,12 +62,10 @@ class Records:
         self.source = StoreSource(self.store)
         self.deployments = Deployments(home)
         self.values: Blobs = ValueStore(home)
+        self._originals = Originals(Uploads(home))
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="flyte-wire")
         self._task = lru_cache(maxsize=TASKS_KEPT)(self._read_task)
-        self._settled: OrderedDict[tuple[Any, ...], run_definition_pb2.ActionDetails] = OrderedDict()
-        """Details of actions that ended a while ago, of the database as it was last written anew."""
-        self._at_revision: tuple[str, dict[Any, run_definition_pb2.RunDetails]] = ("", {})
-        """What was asked for since the store last changed."""
+        self._memory = Memory(home)
         self._turn = asyncio.Condition()
         self._revision = ""
         self._watchers = 0
@@ -151,66 +141,80 @@ class Records:
             raise KeyError(f"Run {run} has no action {action!r}")
         return found[0]
 
-    def details(self, scope: Scope, run: str, action: str = ROOT) -> run_definition_pb2.ActionDetails:
+    async def details(self, scope: Scope, run: str, action: str = ROOT) -> run_definition_pb2.ActionDetails:
         """All that is known of an action but its values.
 
         Raises:
             KeyError: there is no such run or action; the message names near ones.
         """
-        key = (self._database_file(), scope, run, action)
-        settled = self._settled.get(key)
-        if settled is not None:
-            return settled
-        details = self._read_details(scope, run, action)
-        end_ns = details.status.end_time.ToNanoseconds() if details.status.HasField("end_time") else None
-        if end_ns is not None and end_ns < time.time_ns() - SETTLED_NS:
-            self._settled[key] = details
-            if len(self._settled) > DETAILS_KEPT:
-                self._settled.popitem(last=False)
-        return details
+        return await self._details((scope, run, action), lambda: self.read_details(scope, run, action))
 
-    def run_details(self, scope: Scope, run: str) -> run_definition_pb2.RunDetails:
+    async def run_details(self, scope: Scope, run: str) -> run_definition_pb2.RunDetails:
         """All that is known of a run but its values.
 
         Raises:
             KeyError: there is no such run; the message names near ones.
         """
-        now = revision(self.home)
-        if self._at_revision[0] != now or len(self._at_revision[1]) > DETAILS_KEPT:
-            self._at_revision = (now, {})
-        _, known = self._at_revision
-        found = known.get((scope, run))
-        if found is None:
-            row = self.store.run(run)
-            found = run_definition_pb2.RunDetails(action=self.details(scope, run))
-            found.run_spec.labels.values.update(row.labels)
-            found.run_spec.annotations.values.update(row.annotations)
-            known[scope, run] = found
-        return found
+        return await self._details((scope, run), lambda: self._read_run_details(scope, run))
 
-    def _database_file(self) -> int:
-        """Which file the database is: another one once runs were deleted from it."""
-        try:
-            return os.stat(self.home.database).st_ino
-        except FileNotFoundError:
-            return 0
+    async def _details(self, key: Hashable, read: Callable[[], Details]) -> Details:
+        known: Details | None = self._memory.settled(key)
+        if known is None:
+            return await self.ask(self._memory.details, key, read)
+        if self._memory.is_look_due():
+            self._threads.submit(self._memory.look)  # where it fails, the next question will, and say so
+        return known
 
-    def _read_details(self, scope: Scope, run: str, action: str) -> run_definition_pb2.ActionDetails:
-        listed = self.listed(run, action)
-        row = self.store.action(run, action)
-        task = self._task(run, row.spec) if row.kind == "task" else None
-        interface = typed_interface(*self._types(row, task))
-        spec = None
-        if task is not None:
-            spec = task_spec(
+    def changed_actions(
+        self, run: str, conditions: Sequence[Condition], since_ns: int
+    ) -> tuple[bool, list[ListedAction]]:
+        """Whether a run is over, and its actions (all, if it is), or those that have changed since a time.
+
+        Raises:
+            KeyError: there is no such run; the message names near ones.
+        """
+        with Database.of(self.home).held():
+            is_over = self.store.phase(run) in PHASES_OVER
+            since: list[Condition] = [] if is_over else [("updated_ns >= ?", [since_ns])]
+            return is_over, list_actions(self.home, run, [*conditions, *since], limit=None).rows
+
+    def _read_run_details(self, scope: Scope, run: str) -> run_definition_pb2.RunDetails:
+        row = self.store.run(run)
+        details = run_definition_pb2.RunDetails(action=self._read_action_details(scope, row, ROOT))
+        details.run_spec.labels.values.update(row.labels)
+        details.run_spec.annotations.values.update(row.annotations)
+        return details
+
+    def read_details(self, scope: Scope, run: str, action: str) -> run_definition_pb2.ActionDetails:
+        """The same as `details`, read anew, for those who are on a thread of the store's already."""
+        return self._read_action_details(scope, self.store.run(run), action)
+
+    def _read_action_details(self, scope: Scope, run: RunRow, action: str) -> run_definition_pb2.ActionDetails:
+        row = self.store.action(run.name, action)
+        if row.name != action:
+            raise KeyError(f"Run {run.name} has no action {action!r}: did you mean {row.name!r}?")
+        task = self._task(run.name, row.spec) if row.kind == "task" else None
+        listed = listed_row(run, row, task)
+        interface = typed_interface(*action_types(row, task, self.values))
+        spec: task_definition_pb2.TaskSpec | run_definition_pb2.ConditionAction | None = None
+        if row.kind == "condition":
+            spec = condition_of(row, self.values)
+        elif task is not None:
+            spec = self._originals.task(run.name, row.spec) or task_spec(
                 scope, row.task, listed.version, task.short_name, listed.environment, interface, task.settings
             )
-        error = row.error
-        if error is None and action == ROOT:
-            error = self.store.run(run).error
-        has_report = row.ended_ns is not None and self.store.report(run, action) is not None
-        attempts = self.store.attempts(run, action)
+        error = run.error if row.error is None and action == ROOT else row.error
+        has_report = row.ended_ns is not None and self.store.report(run.name, action) is not None
+        attempts = self.store.attempts(run.name, action)
         return action_details(scope, listed, attempts, error, spec, interface, has_report)
+
+    def message(self, scope: Scope, row: ListedAction) -> run_definition_pb2.Action:
+        """An action as a list shows it; a condition with the type of its answer."""
+        message = listed_action(scope, row)
+        if row.kind == "condition":
+            asked = condition_of(self.store.action(row.run, row.name), self.values)
+            message.metadata.condition.type.CopyFrom(asked.type)
+        return message
 
     def data(self, run: str, action: str) -> tuple[common_pb2.Inputs, common_pb2.Outputs]:
         """The values of an action as literals; the outputs are empty until it has succeeded.
@@ -219,35 +223,17 @@ class Records:
             KeyError: there is no such run or action.
         """
         row = self.store.action(run, action)
-        types = self._types(row, self._task(run, row.spec) if row.kind == "task" else None)
-        inputs = common_pb2.Inputs(literals=self._literals(types.inputs, row.inputs))
+        task = self._task(run, row.spec) if row.kind == "task" else None
+        types = action_types(row, task, self.values)
+        inputs = self._originals.inputs(run, action) or common_pb2.Inputs(
+            literals=named_literals(types.inputs, row.inputs, self.values)
+        )
         outputs = common_pb2.Outputs()
         if row.outputs is not None:
-            outputs.literals.extend(self._literals(types.outputs, row.outputs))
+            if (original := self._originals.outputs(run, action, row.attempt)) is not None:
+                return inputs, original
+            outputs.literals.extend(named_literals(types.outputs, row.outputs, self.values))
         return inputs, outputs
-
-    def _literals(self, types: dict[str, Any], payload: bytes) -> list[common_pb2.NamedLiteral]:
-        trees = unpack_values(payload, self.values) if payload else []
-        return [
-            common_pb2.NamedLiteral(name=name, value=literal_of(tree, declared, self.values))
-            for (name, declared), tree in zip(types.items(), trees, strict=False)
-        ]
-
-    def _types(self, row: ActionRow, task: TaskRow | None) -> ActionTypes:
-        """As the task declares them; where that cannot be read, and of traces, as the values are."""
-        if task is not None and (declared := types_of(task.types)) is not None:
-            return declared
-        if task is not None:
-            inputs, outputs = [name for name, _ in task.inputs], [name for name, _ in task.outputs]
-        else:
-            inputs, outputs = [name for name, _ in row.trace_inputs or ()], ["o0"]
-        return ActionTypes(
-            self._inferred(inputs, row.inputs), self._inferred(outputs, row.outputs) if row.outputs else {}
-        )
-
-    def _inferred(self, names: Sequence[str], payload: bytes) -> dict[str, Any]:
-        trees = unpack_values(payload, self.values) if payload else []
-        return {name: inferred_type(tree) for name, tree in zip(names, trees, strict=False)}
 
     def _read_task(self, run: str, spec: int) -> TaskRow:
         """A task as it stood in a run, which never changes.
@@ -259,15 +245,3 @@ class Records:
         if row is None:
             raise KeyError(f"Task {spec} of run {run} is not recorded")
         return row
-
-
-@lru_cache(maxsize=TASKS_KEPT)
-def types_of(pickled: bytes) -> ActionTypes | None:
-    """The types that a task was recorded with; None where they cannot be loaded here."""
-    if not pickled:
-        return None
-    try:
-        types = cloudpickle.loads(pickled)
-    except Exception:  # a class of a module that is not installed here, or does not import: whatever that raises
-        return None
-    return ActionTypes(dict(types["inputs"]), dict(types["outputs"]))

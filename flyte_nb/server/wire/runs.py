@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 from connectrpc.request import RequestContext
 from flyteidl2.common import identifier_pb2
@@ -16,19 +18,22 @@ from flyte_nb.engine.identity import ROOT
 from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.server.wire.execution import Execution
 from flyte_nb.server.wire.filters import token_of, wanted_rows
-from flyte_nb.server.wire.messages import TRACKED, Scope, listed_action, listed_run
+from flyte_nb.server.wire.following import OVERLAP_NS, FollowedRun, State, state_of
+from flyte_nb.server.wire.messages import TRACKED, Scope, listed_run
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.signals import answer_condition
 from flyte_nb.server.wire.tracking import Tracking
+from flyte_nb.server.wire.trigger_messages import request_as_trigger
+from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.pages import ACTION_FIELDS, RUN_FIELDS, Condition, ListedAction, list_actions, list_root_actions
-from flyte_nb.store.schema import PHASES_OVER
 
 __all__ = ["Runs", "scope_of"]
 
 Context = RequestContext[Any, Any]
+MOST_TOLD = 500
+"""Actions of which a watcher is told in one message: while it is written, nobody else is answered."""
 MOST_WATCHED = 1_000
 """Runs of which a watcher of all runs is told at first: the newest."""
-OVERLAP_NS = 5_000_000_000
-"""What happened so long before the last look is looked at again: it may have been recorded after it."""
 
 
 def scope_of(identifier: Any) -> Scope:
@@ -45,17 +50,23 @@ class Runs(RunService):
         records: the store.
         tracking: records what clients publish.
         execution: runs what clients ask for.
+        uploads: where clients have put the inputs of runs.
     """
 
-    def __init__(self, records: Records, tracking: Tracking, execution: Execution) -> None:
+    def __init__(self, records: Records, tracking: Tracking, execution: Execution, uploads: Uploads) -> None:
         self.records = records
         self.tracking = tracking
         self.execution = execution
+        self.uploads = uploads
+        self._followed: WeakValueDictionary[tuple[Scope, str, str], FollowedRun] = WeakValueDictionary()
+        """Runs that are being watched, and under which filters."""
 
     async def create_run(
         self, request: run_service_pb2.CreateRunRequest, ctx: Context
     ) -> run_service_pb2.CreateRunResponse:
-        """Runs a deployed task, where the server was told to execute."""
+        """Runs a deployed task, or what a trigger would start, where the server was told to execute."""
+        if request.WhichOneof("task") == "trigger_name":
+            request = await self.records.ask(self._as_trigger, request)
         name = await self.execution.start(request)
         named = request.run_id if request.WhichOneof("id") == "run_id" else request.project_id
         row = await self.records.ask(self.records.listed, name)
@@ -94,7 +105,7 @@ class Runs(RunService):
     ) -> run_service_pb2.GetActionDetailsResponse:
         """One action: its attempts, errors, and the types of its values."""
         action = request.action_id
-        details = await self.records.ask(self.records.details, scope_of(action.run), action.run.name, action.name)
+        details = await self.records.details(scope_of(action.run), action.run.name, action.name)
         return run_service_pb2.GetActionDetailsResponse(details=details)
 
     async def watch_action_details(
@@ -115,7 +126,7 @@ class Runs(RunService):
         page = await self.records.ask(list_actions, self.records.home, run.name, wanted.conditions, **wanted.page)
         if not page.rows:
             await self.records.ask(self.records.store.run, run.name)  # there is such a run
-        actions = [listed_action(scope_of(run), row) for row in page.rows]
+        actions = await self.records.ask(self._messages, scope_of(run), page.rows)
         return run_service_pb2.ListActionsResponse(actions=actions, token=token_of(page.cursor))
 
     async def watch_runs(
@@ -123,7 +134,7 @@ class Runs(RunService):
     ) -> AsyncIterator[run_service_pb2.WatchRunsResponse]:
         """The newest runs, then whichever has changed; without an end."""
         scope, scoped = _scoped(request)
-        seen: dict[str, tuple[Any, ...]] = {}
+        states: dict[str, State] = {}
         looked_at_ns = 0
         async with aclosing(self.records.changes()) as changes:
             async for _ in changes:
@@ -136,7 +147,8 @@ class Runs(RunService):
                     descending=True,
                     limit=MOST_WATCHED,
                 )
-                changed = [row for row in reversed(page.rows) if is_news(seen, row.run, row)]
+                changed = [row for row in reversed(page.rows) if states.get(row.run) != state_of(row)]
+                states.update((row.run, state_of(row)) for row in changed)
                 looked_at_ns = max([looked_at_ns, *(row.updated_ns for row in page.rows)])
                 if changed:
                     yield run_service_pb2.WatchRunsResponse(runs=[listed_run(scope, row) for row in changed])
@@ -147,20 +159,18 @@ class Runs(RunService):
         """All actions of a run, then whichever has changed, until the run is over."""
         run, scope = request.run_id, scope_of(request.run_id)
         filters = wanted_rows(_as_list(request), ACTION_FIELDS).conditions
-        seen: dict[str, tuple[Any, ...]] = {}
-        looked_at_ns = 0
+        key = (scope, run.name, repr(filters))
+        followed = self._followed.setdefault(key, FollowedRun(self.records, scope, run.name, filters))
+        told = 0
         async with aclosing(self.records.changes()) as changes:
-            async for _ in changes:
-                root = await self.records.ask(self.records.listed, run.name)
-                is_over = root.phase in PHASES_OVER
-                since: list[Condition] = [] if is_over else [("updated_ns >= ?", [looked_at_ns - OVERLAP_NS])]
-                page = await self.records.ask(list_actions, self.records.home, run.name, [*filters, *since], limit=None)
-                changed = [row for row in page.rows if is_news(seen, row.name, row)]
-                looked_at_ns = max([looked_at_ns, *(row.updated_ns for row in page.rows)])
-                if changed:
+            async for revision in changes:
+                await followed.look(revision)
+                is_over = followed.is_over
+                told, changed = followed.news(told)
+                for start in range(0, len(changed), MOST_TOLD):
                     enriched = [
-                        run_definition_pb2.EnrichedAction(action=listed_action(scope, row), meets_filter=True)
-                        for row in changed
+                        run_definition_pb2.EnrichedAction(action=action, meets_filter=True)
+                        for action in changed[start : start + MOST_TOLD]
                     ]
                     yield run_service_pb2.WatchActionsResponse(enriched_actions=enriched)
                 if is_over:
@@ -188,6 +198,21 @@ class Runs(RunService):
         await self.records.ask(self.records.listed, action.run.name, action.name)
         return run_service_pb2.GetActionDataURIsResponse()
 
+    async def signal_event(
+        self, request: run_service_pb2.SignalEventRequest, ctx: Context
+    ) -> run_service_pb2.SignalEventResponse:
+        """Answers a condition in the process in which its run lives; returns when the answer is recorded."""
+        await asyncio.to_thread(answer_condition, self.records.store, request)
+        return run_service_pb2.SignalEventResponse()
+
+    def _messages(self, scope: Scope, rows: list[ListedAction]) -> list[run_definition_pb2.Action]:
+        return [self.records.message(scope, row) for row in rows]
+
+    def _as_trigger(self, request: run_service_pb2.CreateRunRequest) -> run_service_pb2.CreateRunRequest:
+        name = request.trigger_name
+        row = self.records.deployments.trigger(name.task_name, name.name)
+        return request_as_trigger(request, row, self.uploads.inputs(request), datetime.now(UTC))
+
     async def _abort(self, run: str, action: str, reason: str) -> None:
         reason = reason or "aborted by a client"
         row = await self.records.ask(self.records.store.run, run)
@@ -200,7 +225,7 @@ class Runs(RunService):
             await self.records.ask(self.tracking.abort, run, reason)
 
     async def _run_details(self, run: identifier_pb2.RunIdentifier) -> run_definition_pb2.RunDetails:
-        return await self.records.ask(self.records.run_details, scope_of(run), run.name)
+        return await self.records.run_details(scope_of(run), run.name)
 
     async def _watch_action(
         self, scope: Scope, run: str, action: str
@@ -208,21 +233,12 @@ class Runs(RunService):
         last = None
         async with aclosing(self.records.changes()) as changes:
             async for _ in changes:
-                details = await self.records.ask(self.records.details, scope, run, action)
+                details = await self.records.details(scope, run, action)
                 if details != last:
                     last = details
                     yield details
                 if details.status.HasField("end_time"):
                     return
-
-
-def is_news(seen: dict[str, tuple[Any, ...]], name: str, row: ListedAction) -> bool:
-    """Whether a row is other than when it was last seen, under its name; notes it."""
-    state = (row.phase, row.attempt, row.updated_ns, row.labels)
-    if seen.get(name) == state:
-        return False
-    seen[name] = state
-    return True
 
 
 def _scoped(request: Any) -> tuple[Scope, list[Condition]]:

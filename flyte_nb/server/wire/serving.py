@@ -7,21 +7,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.server.wire.access import Access, is_loopback
 from flyte_nb.server.wire.application import Application
-from flyte_nb.server.wire.execution import Limits
+from flyte_nb.server.wire.limits import Limits
 from flyte_nb.server.wire.records import Records
+from flyte_nb.store.callbacks import Announcement
 from flyte_nb.store.home import Home
 
 __all__ = ["Limits", "Serving", "serve"]
 
 LAST_CALLS_SECONDS = 3
 """How long calls and streams may go on once the server is told to end."""
+IDLE_SECONDS = 75
+"""How long a connection stays open for a client's next call: longer than a client that polls waits."""
 LEAST_TOKEN_CHARS = 16
+QUIET: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": IDLE_SECONDS,
+    "timeout_graceful_shutdown": LAST_CALLS_SECONDS,
+    "ws": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,8 @@ class Serving:
         certificate: of TLS, a PEM file; None for none.
         key: of the certificate.
         limits: of runs that clients ask for; None executes nothing.
+        fires: whether triggers of deployed tasks start runs.
+        url: by which others reach the server, for the callbacks of conditions; where it listens unless given.
     """
 
     home: Home
@@ -45,6 +59,8 @@ class Serving:
     certificate: Path | None = None
     key: Path | None = None
     limits: Limits | None = None
+    fires: bool = True
+    url: str = ""
 
     def check(self) -> None:
         """Refuses what would let anybody in.
@@ -64,6 +80,8 @@ class Serving:
             *([] if self.token else ["a token (--token-file FILE, or FLYTE_NB_TOKEN)"]),
             *([] if self.certificate else ["TLS (--tls-cert FILE --tls-key FILE)"]),
         ]
+        if self.url and urlsplit(self.url).scheme not in ("http", "https"):
+            raise CommandError(f"--url takes an address of http or https, got {self.url!r}")
         if missing and not is_loopback(self.host):
             raise CommandError(
                 f"{self.host} can be called from other machines: that takes {' and '.join(missing)}. "
@@ -72,29 +90,51 @@ class Serving:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, telling where it listens, and ending those who watch when it is to end.
+    """uvicorn's, telling where it listens, and ending those who watch, and what it executes, when it is to end.
 
     Args:
         config: of uvicorn.
-        records: the store.
+        application: answers.
         tell: called with the address.
+        url: by which others reach the server; empty for where it listens.
     """
 
-    def __init__(self, config: uvicorn.Config, records: Records, tell: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, tell: Callable[[str], None], url: str) -> None:
         super().__init__(config)
-        self._records = records
+        self._application = application
         self._tell = tell
+        self._url = url
+        self._announcement: Announcement | None = None
+        self._processes: uvicorn.Server | None = None
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
-            self._tell(f"{'https' if self.config.is_ssl else 'http'}://{shown}:{port}")
+            address = f"{'https' if self.config.is_ssl else 'http'}://{shown}:{port}"
+            self._application.listen_at(await self._listen_to_processes() if self.config.is_ssl else address)
+            self._announcement = Announcement(self._application.records.home, self._url.rstrip("/") or address)
+            self._tell(address)
 
     async def shutdown(self, sockets: Any = None) -> None:
-        await self._records.stop_watching()
+        if self._announcement is not None:
+            self._announcement.withdraw()
+        await self._application.end()
+        if self._processes is not None:
+            await self._processes.shutdown()
         await super().shutdown(sockets)
+
+    async def _listen_to_processes(self) -> str:
+        """Beside TLS, where processes of this server's runs call it: plain, on this machine only. A certificate is for
+        the names by which others call."""
+        config = uvicorn.Config(self._application.for_processes, port=0, lifespan="off", interface="asgi3", **QUIET)
+        config.load()
+        self._processes = uvicorn.Server(config)
+        self._processes.lifespan = config.lifespan_class(config)
+        await self._processes.startup()
+        host, port = self._processes.servers[0].sockets[0].getsockname()[:2]
+        return f"http://{host}:{port}"
 
 
 def serve(asked: Serving, tell: Callable[[str], None]) -> None:
@@ -110,21 +150,18 @@ def serve(asked: Serving, tell: Callable[[str], None]) -> None:
     asked.check()
     scheme = "https" if asked.certificate is not None else "http"
     records = Records(asked.home)
-    application = Application(records, Access(asked.token, is_loopback(asked.host)), scheme, asked.limits)
+    access = Access(asked.token, is_loopback(asked.host))
+    application = Application(records, access, scheme, asked.limits, asked.fires)
     config = uvicorn.Config(
         application,
         host=asked.host,
         port=asked.port,
         ssl_certfile=asked.certificate,
         ssl_keyfile=asked.key,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=LAST_CALLS_SECONDS,
-        ws="none",
+        **QUIET,
     )
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise CommandError(f"The certificate or its key cannot be read: {error}") from error
-    Server(config, records, tell).run()
+    Server(config, application, tell, asked.url).run()
