@@ -8,18 +8,20 @@ A page may ask the same twice, or never: the first it is told is a snapshot, del
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from flyte_nb.engine.action import TERMINAL
-from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.views.details import RunReader
-from flyte_nb.notebook.views.document import Document, LiveDocument, sendable
+from flyte_nb.notebook.views.document import Document, LiveDocument, LiveRun, sendable
 from flyte_nb.notebook.views.flows import flow_rows
 from flyte_nb.remote.source import source
 
 __all__ = ["COMM_TARGET", "Channel", "Channels", "Port", "Responder"]
+
+logger = logging.getLogger("flyte")
 
 COMM_TARGET = "flyte_nb.run"
 WHOLE_BYTES = 20_000_000
@@ -35,7 +37,7 @@ class Channel:
     """Serves one run to every page that shows it. Callable from any thread.
 
     Args:
-        run: name of the run, in memory or in the store.
+        run: name of the run, in memory, in the store or at the backend that is connected.
         responder: takes what is neither a greeting nor a question.
 
     Raises:
@@ -50,13 +52,15 @@ class Channel:
         """What the pages have been told; None before a snapshot, and when the run is over."""
         self._ports: list[Port] = []
         self._has_newcomers = False
+        self.was_left = False
+        """Whether pages showed the run and none does any more."""
         self._selected = ""
         self._lock = threading.RLock()
 
     def document(self) -> Document:
         """The whole run as it stands; what is pushed from now on builds on it."""
         with self._lock:
-            run = source.live(self.run)
+            run = source.live(self.run) or source.followed(self.run)
             if run is None:
                 return RunReader(self.run).document(WHOLE_BYTES, details=False)
             live = LiveDocument(run)
@@ -68,12 +72,14 @@ class Channel:
         with self._lock:
             self._ports.append(port)
             self._has_newcomers = True
+            self.was_left = False
 
     def remove(self, port: Port) -> None:
         """Stops serving a page."""
         with self._lock:
             if port in self._ports:
                 self._ports.remove(port)
+                self.was_left = not self._ports
 
     def receive(self, message: Document) -> None:
         """Answers a page, or hands on what it asks to be done; returns at once."""
@@ -87,7 +93,7 @@ class Channel:
         else:
             self._responder(self.run, message, self._send)
 
-    def push(self, run: RunState) -> None:
+    def push(self, run: LiveRun) -> None:
         """Tells the pages what changed in the run since the last time."""
         with self._lock:
             if not self._ports:
@@ -119,6 +125,9 @@ class Channel:
             detail = RunReader(self.run).detail(action)
         except KeyError:  # asked by a page that shows another run of this name, or from a store since cleared
             return
+        except (ConnectionError, PermissionError) as error:
+            logger.warning("Run %s: %s", self.run, error)
+            return
         self._selected = action
         self._send({"kind": "detail", "detail": detail})
 
@@ -129,6 +138,9 @@ class Channel:
             flows = reader.flows()
         except KeyError:  # the store was cleared meanwhile
             return
+        except (ConnectionError, PermissionError) as error:
+            logger.warning("Run %s: %s", self.run, error)
+            return
         self._send({"kind": "graph", "flows": flow_rows(flows), "live": is_live})
 
 
@@ -137,10 +149,12 @@ class Channels:
 
     Attributes:
         responder: takes what pages ask to be done; until one is set, nothing is.
+        served: is told the run of every page that begins to show one.
     """
 
     def __init__(self) -> None:
         self.responder: Responder = ignore
+        self.served: Callable[[str], None] = lambda run: None
         self._channels: dict[str, Channel] = {}
         self._lock = threading.Lock()
 
@@ -187,6 +201,7 @@ class Channels:
         channel.add(port)
         opened.on_msg(lambda message: channel.receive(message["content"]["data"]))
         opened.on_close(lambda _: channel.remove(port))
+        self.served(channel.run)
 
     def _respond(self, run: str, message: Document, port: Port) -> None:
         self.responder(run, message, port)

@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from flyte_nb.authoring.context import current_scope
-from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.channels import Channel, Channels
 from flyte_nb.notebook.origin import execution_id, is_watched
 from flyte_nb.notebook.views.bundle import Bundle, bundle_of_runs
-from flyte_nb.notebook.views.document import MIME, Document
+from flyte_nb.notebook.views.document import MIME, Document, LiveRun
 from flyte_nb.notebook.widget import WIDGET_VIEW, is_ready, make_widget
 
 __all__ = ["Explorer", "Explorers"]
@@ -58,7 +57,7 @@ class Explorer:
         """That of its cell: what is printed in it appears there."""
         self._shell = shell
         self._channels = channels
-        self._live: dict[str, RunState] = {}
+        self._live: dict[str, LiveRun] = {}
         self._failed: set[str] = set()
         self._outer: list[str] = []
         self._wanted = ""
@@ -86,7 +85,7 @@ class Explorer:
         self._is_placed = self._cell_over = True
         self._shell.display_pub.publish({"text/plain": ""}, {}, transient={"display_id": self._display_id})
 
-    def start(self, run: RunState, from_page: bool = False) -> None:
+    def start(self, run: LiveRun, from_page: bool = False) -> None:
         """A run begins; the first one is displayed at once, and one that a page begins is the one to look at."""
         with self._lock:
             if run.lineage or run.parent_run not in self.names:
@@ -99,7 +98,7 @@ class Explorer:
             else:
                 self._draw_soon()
 
-    def change(self, run: RunState) -> None:
+    def change(self, run: LiveRun) -> None:
         """A live run may have changed."""
         self._push(run)
         with self._lock:
@@ -111,7 +110,7 @@ class Explorer:
             elif self._age(self._drawn_at) > (SWITCH_SECONDS if self._is_stale else self._renew_seconds()):
                 self._draw()
 
-    def end(self, run: RunState) -> None:
+    def end(self, run: LiveRun) -> None:
         """A run is over."""
         with self._lock:
             self._live.pop(run.name, None)
@@ -134,7 +133,7 @@ class Explorer:
         with self._lock:
             return bundle_of_runs(self.names, self._active(), details=not self._live)
 
-    def _push(self, run: RunState) -> None:
+    def _push(self, run: LiveRun) -> None:
         """Tells the pages what changed; a run that lives long enough is first offered to the page that shows it."""
         with self._lock:
             is_new = run.name == self._shown != self._offered and not run.closed
@@ -220,7 +219,8 @@ class Explorer:
 
 
 class Explorers:
-    """Every explorer of the kernel; the observer of its runs (see `flyte_nb.engine.watcher.RunObserver`).
+    """Every explorer of the kernel; the observer of its runs (see `flyte_nb.engine.watcher.RunObserver`), and of those
+    that it started at a backend (see `flyte_nb.notebook.following`).
 
     Args:
         shell: the kernel's shell.
@@ -258,7 +258,7 @@ class Explorers:
         """The explorer that shows a run; None where this kernel displayed it in no cell."""
         return self._showing.get(run)
 
-    def started(self, run: RunState) -> None:
+    def started(self, run: LiveRun) -> None:
         """A run begins; on the thread of its cell, or of the task that starts it."""
         try:
             explorer, from_page = _chosen.get(), True
@@ -268,7 +268,7 @@ class Explorers:
             self._of_run[run.name] = self._showing[run.name] = explorer
             explorer.start(run, from_page)
 
-    def _explorer_for(self, run: RunState) -> Explorer:
+    def _explorer_for(self, run: LiveRun) -> Explorer:
         """That of the run whose task starts this one, else that of the cell."""
         explorer = self._of_run.get(run.parent_run) if not run.lineage else None
         if explorer is None:
@@ -278,7 +278,7 @@ class Explorers:
                 explorer = self._of_execution[execution] = self.make()
         return explorer
 
-    def changed(self, run: RunState) -> None:
+    def changed(self, run: LiveRun) -> None:
         """A live run may have changed."""
         explorer = self._of_run.get(run.name)
         channel = self.channels.known(run.name)
@@ -287,7 +287,7 @@ class Explorers:
         elif channel is not None:
             channel.push(run)
 
-    def ended(self, run: RunState) -> None:
+    def ended(self, run: LiveRun) -> None:
         """A run is over."""
         explorer = self._of_run.pop(run.name, None)
         if explorer is not None:

@@ -16,15 +16,17 @@ from flyte_nb.notebook.actions import Actions
 from flyte_nb.notebook.channels import COMM_TARGET
 from flyte_nb.notebook.displays import record_displays, stop_recording_displays
 from flyte_nb.notebook.explorer import Explorers
+from flyte_nb.notebook.following import Following
 from flyte_nb.notebook.forms import forms
 from flyte_nb.notebook.forms.commands import serve_forms, stop_serving_forms
+from flyte_nb.notebook.forms.deployed import render_task
 from flyte_nb.notebook.forms.forms import Forms
 from flyte_nb.notebook.magics.completion import make_matcher
 from flyte_nb.notebook.magics.magics import FlyteMagics, ask_help
 from flyte_nb.notebook.recovery import offer_recovery
 from flyte_nb.notebook.tracebacks import show_short_tracebacks, stop_short_tracebacks
 from flyte_nb.notebook.views.bundle import bundle_of_run
-from flyte_nb.remote import launch, run
+from flyte_nb.remote import launch, origins, run, task_details
 from flyte_nb.remote.progress import show_progress, stop_progress
 from flyte_nb.remote.run import Run
 
@@ -37,6 +39,7 @@ class Attached:
 
     shell: Any
     explorers: Explorers | None = None
+    following: Following | None = None
     forms: Forms = field(default_factory=Forms)
     matcher: Any = None
 
@@ -81,11 +84,15 @@ def unload(shell: Any) -> None:
     stop_short_tracebacks(shell)
     stop_recording_displays(shell)
     stop_progress()
+    if attached.following is not None:
+        launch.started_elsewhere.remove(attached.following.begin)
+        attached.following.stop()
     if attached.explorers is not None:
         watcher.observers.remove(attached.explorers)
         conditions.console = conditions.Console()
         run.renderers.remove(render)
-        launch.origins.remove(origin.find_origin)
+        task_details.renderers.remove(render_task)
+        origins.origins.remove(origin.find_origin)
         shell.events.unregister("post_run_cell", attached.explorers.end_cell)
         shell.kernel.comm_manager.unregister_target(COMM_TARGET, attached.explorers.channels.accept)
         shell.kernel.comm_manager.unregister_target(forms.COMM_TARGET, attached.forms.accept)
@@ -111,6 +118,7 @@ def _attach(shell: Any) -> Attached:
             show_progress()
         else:
             _attached.explorers = _attach_explorers(shell, _attached.forms)
+            _attached.following = _attach_following(_attached.explorers)
     return _attached
 
 
@@ -121,7 +129,8 @@ def _attach_explorers(shell: Any, served: Forms) -> Explorers:
     watcher.observers.append(explorers)
     conditions.console = None
     run.renderers.append(render)
-    launch.origins.append(origin.find_origin)
+    task_details.renderers.append(render_task)
+    origins.origins.append(origin.find_origin)
     shell.events.register("post_run_cell", explorers.end_cell)
     shell.kernel.comm_manager.register_target(COMM_TARGET, explorers.channels.accept)
     shell.kernel.comm_manager.register_target(forms.COMM_TARGET, served.accept)
@@ -131,6 +140,13 @@ def _attach_explorers(shell: Any, served: Forms) -> Explorers:
         capture.install
     )  # between cells: what is patched in one, IPython undoes at its end
     return explorers
+
+
+def _attach_following(explorers: Explorers) -> Following:
+    following = Following(explorers)
+    explorers.channels.served = following.want
+    launch.started_elsewhere.append(following.begin)
+    return following
 
 
 def render(shown: Run) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,17 +21,20 @@ from flyte_nb.errors import ConditionNotFoundError
 from flyte_nb.notebook.views.document import sendable
 from flyte_nb.remote.plain import PHASES
 from flyte_nb.server.reader import StoreReader
+from flyte_nb.server.serving import ServedStores
 from flyte_nb.server.stores import Stores, title
 from flyte_nb.store.errors import StoreBusyError, StoreError
 from flyte_nb.store.home import Home
 from flyte_nb.store.listing import RunFilter
 
-__all__ = ["ADDRESS", "HANDLERS", "SETTING"]
+__all__ = ["ADDRESS", "HANDLERS", "SERVED", "SETTING"]
 
 ADDRESS = "flyte-nb"
 """What all addresses start with, behind the server's base."""
 SETTING = "flyte_nb_stores"
 """Under which the server's `Stores` are kept in its settings."""
+SERVED = "flyte_nb_served_stores"
+"""Under which its `ServedStores` are."""
 PAGE_ROWS = 100
 MOST_ROWS = 1_000
 ABORTED_BY_HAND = "stopped in JupyterLab"
@@ -58,10 +61,15 @@ class StoreHandler(APIHandler):
         return stores
 
     @property
-    def reader(self) -> StoreReader:
-        """Of the store that the address names; where it names none, of the server's own project."""
+    def home(self) -> Home:
+        """The store that the address names; where it names none, that of the server's own project."""
         name = self.get_query_argument("store", "")
-        return self.stores.reader(self.stores.named(name) if name else self.stores.of_notebook(""))
+        return self.stores.named(name) if name else self.stores.of_notebook("")
+
+    @property
+    def reader(self) -> StoreReader:
+        """Of that store."""
+        return self.stores.reader(self.home)
 
     async def answer(self, find: Callable[[], Awaitable[Any]]) -> None:
         """Finishes with what is found, or with what is wrong."""
@@ -224,6 +232,35 @@ class AnswerHandler(StoreHandler):
         await self.answer(find)
 
 
+class ServingHandler(StoreHandler):
+    """`GET serving?store=`: whether `flyte-nb serve` serves the store; `POST` starts it, `DELETE` ends it."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        await self._do(lambda served, home: served.described(home))
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        asked = self.get_json_body() or {}
+        execute = isinstance(asked, dict) and asked.get("execute") is True
+        await self._do(lambda served, home: served.start(home, execute))
+
+    @authenticated
+    @authorized
+    async def delete(self) -> None:
+        await self._do(lambda served, home: served.stop(home))
+
+    async def _do(self, ask: Callable[[ServedStores, Home], dict[str, Any]]) -> None:
+        async def find() -> dict[str, Any]:
+            home = self.home
+            told = await asyncio.to_thread(ask, self.settings[SERVED], home)
+            return told | {"project": title(home)}
+
+        await self.answer(find)
+
+
 def encoded(answer: dict[str, Any]) -> bytes:
     """An answer as JSON; what is no Unicode in it is replaced."""
     return msgspec.json.encode(sendable(answer))
@@ -239,4 +276,5 @@ HANDLERS = [
     (r"runs/([^/]+)/graph", GraphHandler),
     (r"runs/([^/]+)/abort", AbortHandler),
     (r"runs/([^/]+)/answer", AnswerHandler),
+    ("serving", ServingHandler),
 ]

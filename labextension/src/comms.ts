@@ -25,6 +25,9 @@ const RECORD_SECONDS = 1;
 /** A subshell that has not started by then is not waited for. */
 const SUBSHELL_MS = 1000;
 
+/** A comm that serves no view any more is closed after so long: an output that is renewed draws another view at once. */
+const UNSEEN_MS = 5000;
+
 type Sendable = Parameters<Kernel.IComm['send']>[0];
 
 /** A message as a comm takes it: plain JSON, which the types of messages are. */
@@ -95,8 +98,19 @@ export class RunComms {
     for (const [run, channel] of this.channels) {
       channel.views.delete(view);
       if (channel.views.size === 0) this.stopReading(channel);
-      if (channel.views.size === 0 && !channel.comm) this.channels.delete(run);
+      if (channel.views.size === 0) this.closeLater(run, channel);
     }
+  }
+
+  /** Lets the kernel forget a run that no view shows: of a backend's it would hear all that changes. */
+  private closeLater(run: string, channel: Channel): void {
+    setTimeout(() => {
+      if (channel.views.size > 0 || this.channels.get(run) !== channel) return;
+      this.channels.delete(run);
+      const {comm} = channel;
+      channel.comm = null;
+      if (comm && !comm.isDisposed && this.isAlive) comm.close();
+    }, UNSEEN_MS);
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 /** The side panel: all runs of a store, newest first, as they come; a click opens one. */
 import type {Message} from '@lumino/messaging';
 import {Widget} from '@lumino/widgets';
-import {runsIcon} from './icon.js';
+import {runsIcon, serveIcon} from './icon.js';
 import {words, type RunsServer, type StoreName} from './server.js';
 import type {StoreWatch} from './storewatch.js';
 import {el} from './view/dom.js';
@@ -38,7 +38,7 @@ export class RunsPanel extends Widget {
   constructor(
     private readonly server: RunsServer,
     private readonly watch: StoreWatch,
-    private readonly open: (store: string, run: string) => void
+    private readonly does: {open: (store: string, run: string) => void; serve: () => void}
   ) {
     super();
     this.id = 'flyte-nb-runs';
@@ -46,11 +46,16 @@ export class RunsPanel extends Widget {
     this.title.caption = 'Flyte runs';
     this.addClass('fnb-pastpanel');
     this.list = new HistoryList(this.history, {
-      open: run => this.open(this.store, run),
+      open: run => this.does.open(this.store, run),
       more: () => void this.readOn(),
       rested: () => this.isStale && void this.renew()
     });
-    const head = el('div', {class: 'fnb-pasthead'}, this.picker, this.filters.node, this.said);
+    const serve = button('', () => this.does.serve());
+    serve.title = 'Serve this store to other programs…';
+    serve.setAttribute('aria-label', serve.title);
+    serve.append(serveIcon.element({tag: 'span', height: '16px', width: '16px'}));
+    const store = el('div', {class: 'fnb-paststore'}, this.picker, serve);
+    const head = el('div', {class: 'fnb-pasthead'}, store, this.filters.node, this.said);
     const root = el('div', {class: 'fnb-root fnb-live fnb-past'}, head, this.state, this.list.node);
     this.node.append(root);
     this.node.setAttribute('role', 'region');

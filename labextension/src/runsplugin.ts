@@ -9,10 +9,11 @@ import {ICommandPalette, InputDialog, Notification, WidgetTracker} from '@jupyte
 import {INotebookTracker} from '@jupyterlab/notebook';
 import {ISettingRegistry} from '@jupyterlab/settingregistry';
 import {IStatusBar} from '@jupyterlab/statusbar';
-import {runsIcon} from './icon.js';
+import {runsIcon, serveIcon} from './icon.js';
 import {RunsPanel} from './panel.js';
 import {idOf, RunTab, type Look, type RunPlace} from './runtab.js';
 import {RunsServer, words} from './server.js';
+import {askAboutServing} from './serving.js';
 import {StatusItem} from './statusitem.js';
 import {StoreWatch} from './storewatch.js';
 
@@ -20,6 +21,7 @@ export const ID = 'flyte-nb:runs';
 const SHOW = 'flyte-nb:show-runs';
 const OPEN = 'flyte-nb:open-run';
 const ABORT = 'flyte-nb:abort-run';
+const SERVE = 'flyte-nb:serve-store';
 const CATEGORY = 'Flyte';
 /** Behind the file browser and the running kernels. */
 const RANK = 250;
@@ -52,7 +54,10 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
     const server = new RunsServer(app.serviceManager.serverSettings);
     const watch = new StoreWatch(server);
     const tabs = new WidgetTracker<RunTab>({namespace: 'flyte-nb-runs'});
-    const panel = new RunsPanel(server, watch, (store, run) => void app.commands.execute(OPEN, {store, run}));
+    const panel = new RunsPanel(server, watch, {
+      open: (store, run) => void app.commands.execute(OPEN, {store, run}),
+      serve: () => void app.commands.execute(SERVE)
+    });
     const settings = {...DEFAULTS};
 
     addCommands(app, server, watch, panel, place => {
@@ -66,7 +71,8 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
       app.shell.activateById(tab.id);
       return tab;
     });
-    for (const command of [SHOW, OPEN, ABORT]) palette?.addItem({command, category: CATEGORY});
+    addServing(app, server, watch);
+    for (const command of [SHOW, OPEN, ABORT, SERVE]) palette?.addItem({command, category: CATEGORY});
     app.shell.add(panel, 'left', {rank: RANK, type: 'Flyte Runs'});
     restorer?.add(panel, panel.id);
     void restorer?.restore(tabs, {command: OPEN, args: tab => ({...tab.place}), name: tab => tab.id});
@@ -150,6 +156,19 @@ function addCommands(
       } catch (error) {
         Notification.error(words(error));
       }
+    }
+  });
+}
+
+function addServing(app: JupyterFrontEnd, server: RunsServer, watch: StoreWatch): void {
+  app.commands.addCommand(SERVE, {
+    label: 'Serve Flyte Store…',
+    caption: 'Let other programs read the runs of this project, and stop that again',
+    icon: serveIcon,
+    execute: () => {
+      const {store, problem} = watch;
+      if (store) return askAboutServing(server, store);
+      return Notification.warning(problem || 'No store of runs is known yet.');
     }
   });
 }

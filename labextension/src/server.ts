@@ -23,6 +23,17 @@ export interface Activity {
   running_actions?: number;
 }
 
+/** Whether `flyte-nb serve` serves a store, where, and what it said last. */
+export interface Serving {
+  serving: boolean;
+  address: string;
+  /** Whether it runs deployed tasks when clients ask for it. */
+  execute: boolean;
+  log: string[];
+  /** Of the store, for people. */
+  project: string;
+}
+
 /** What the runs of a store can be filtered by. */
 export interface Choices {
   tasks: string[];
@@ -74,6 +85,19 @@ export class RunsServer {
   answer(store: string, run: string, action: string, value: boolean | string): Promise<unknown> {
     const body = JSON.stringify({action, value});
     return this.ask(`runs/${encodeURIComponent(run)}/answer`, {store}, {method: 'POST', body});
+  }
+
+  serving(store: string): Promise<Serving> {
+    return this.ask('serving', {store});
+  }
+
+  /** Resolves when the store is served. */
+  serve(store: string, execute: boolean): Promise<Serving> {
+    return this.ask('serving', {store}, {method: 'POST', body: JSON.stringify({execute})});
+  }
+
+  stopServing(store: string): Promise<Serving> {
+    return this.ask('serving', {store}, {method: 'DELETE'});
   }
 
   /** Rejects with an error whose message is for people. */

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.lab import LABEXTENSION, Lab, running_lab
+from tests.browser.lab import LABEXTENSION, READY_MS, Lab, running_lab
 
 CHROMIUM = "/usr/bin/chromium"
 WIDGET = LABEXTENSION.parent / "static" / "widget.js"
@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=READY_MS)  # what is expected comes from kernels and stores, which a busy machine delays
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield chromium

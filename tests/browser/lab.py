@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 PROJECT = Path(__file__).parents[2]
 LABEXTENSION = PROJECT / "flyte_nb" / "notebook" / "labextension"
@@ -163,7 +163,9 @@ def wait_until_idle(page: Page) -> None:
 
 def run_cell(page: Page, index: int) -> None:
     """Runs one cell as a reader does and returns at once."""
-    page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-InputArea-editor").click()
+    editor = page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-InputArea-editor")
+    editor.click()
+    expect(editor.locator(".cm-focused")).to_be_visible()
     page.keyboard.press("Shift+Enter")
 
 

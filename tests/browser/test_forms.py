@@ -88,7 +88,7 @@ def draw_form(browser: Browser) -> Iterator[DrawForm]:
         def answer(message: dict[str, Any]) -> dict[str, Any]:
             answers: queue.Queue[dict[str, Any]] = queue.Queue()
             forms.receive(message, answers.put)
-            return answers.get(timeout=10)
+            return answers.get(timeout=60)
 
         context = browser.new_context(viewport={"width": width, "height": 1200}, color_scheme=scheme)
         contexts.append(context)
@@ -247,7 +247,7 @@ def test_a_task_is_launched_from_a_form_and_repeated_from_its_explorer_while_a_c
     take(page, "launched")
 
     run_cell(page, 2)
-    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    expect(page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
     explorer.get_by_role("button", name="Run again").click()
     take(page, "menu")
     page.get_by_role("menuitem", name="Fork…").click()

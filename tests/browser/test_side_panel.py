@@ -39,14 +39,6 @@ second = flyte.with_runcontext(labels={'model': 'other'}).start(waits)
 """
 
 
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """What is expected comes from kernels and stores, which a busy machine keeps waiting."""
-    expect.set_options(timeout=READY_MS)
-    yield
-    expect.set_options(timeout=None)
-
-
 @pytest.fixture
 def journal(lab: Lab) -> Iterator[Journal]:
     """What another process records in the store that the notebooks of the lab use."""

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -294,15 +293,15 @@ def test_stop_returns_the_cell_with_a_short_message(kernel, imported: str, code:
         kernel.ok(imported)
     if not kernel.run("spins").of("execute_result"):
         kernel.ok(SILENT_TASKS)
-    stopped_at: list[float] = []
+    stops: list[dict[str, Any]] = []
 
     def stop(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "stream" and "started" in message["content"]["text"] and not stopped_at:
-            stopped_at.append(time.monotonic())
+        if message["msg_type"] == "stream" and "started" in message["content"]["text"] and not stops:
+            stops.append(message)
             kernel.manager.interrupt_kernel()
 
     outputs = kernel.run(code.format(task), stop)
-    assert stopped_at, outputs.traceback
+    assert stops, outputs.traceback
     ended = kernel.ok(
         "r = next(iter(flyte.remote.Run.listall(limit=1)))\nprint(r.phase.value, {a.phase.value for a in r.actions()})"
     )

@@ -104,7 +104,7 @@ def test_a_comm_for_an_unknown_run_is_closed(kernel) -> None:
 
 
 def test_the_page_can_stop_a_run(kernel) -> None:
-    kernel.ok("r = flyte.with_runcontext().start(wait, seconds=30.0)\ntime.sleep(0.3)")
+    kernel.ok("r = flyte.with_runcontext().start(wait, seconds=30.0)")
     name = kernel.ok("print(r.name)").stdout.strip()
     comm = uuid4().hex
     kernel.send_comm("comm_open", comm, {"run": name})
@@ -130,8 +130,12 @@ def test_an_awaited_run_is_drawn_too(kernel) -> None:
 
 
 def test_a_run_that_outlives_its_cell_is_drawn_to_its_end(kernel) -> None:
-    first = kernel.ok("r = flyte.with_runcontext().start(wait, seconds=0.7)")
-    later = kernel.ok("r.wait()")
+    kernel.ok(
+        "let_go = threading.Event()\n@env.task\nasync def held() -> None:\n"
+        "    while not let_go.is_set():\n        await asyncio.sleep(0.01)"
+    )
+    first = kernel.ok("r = flyte.with_runcontext().start(held)")
+    later = kernel.ok("let_go.set()\nr.wait()")
     display = first.displays[0]["transient"]["display_id"]
     (last,) = [one for one in later.renewals if one["transient"]["display_id"] == display][-1:]
     assert last["data"][MIME]["phase"] == "succeeded"
@@ -164,9 +168,9 @@ def test_displays_and_figures_of_a_task_are_kept_with_its_action(kernel) -> None
 
 
 def test_prints_of_a_run_that_outlives_its_cell_are_logged(kernel) -> None:
-    kernel.ok("@env.task\nasync def later() -> None:\n    await asyncio.sleep(0.4)\n    print('late')")
+    kernel.ok("@env.task\nasync def later() -> None:\n    await held()\n    print('late')\nlet_go.clear()")
     kernel.ok("r = flyte.with_runcontext().start(later)")
-    kernel.ok("r.wait()")
+    kernel.ok("let_go.set()\nr.wait()")
     assert kernel.ok("print([entry.text for entry in r.logs()])").stdout == "['late']\n"
 
 

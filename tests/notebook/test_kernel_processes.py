@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,22 @@ def test_what_a_task_keeps_in_a_global_stays_until_the_cell_runs_again(kernel: K
     assert kernel.ok("print(model, seen)").stdout == "None []\n"
     kernel.ok("model = 10\nseen = ['new']")
     assert kernel.ok("print(*flyte.run(uses).outputs())").stdout == "11 2\n"
+
+
+def test_a_large_global_costs_its_memory_once_however_often_its_task_is_edited(kernel: Kernel) -> None:
+    kernel.ok("import psutil\nlarge = bytes(20_000_000)\ndef used(pid): return psutil.Process(pid).memory_info().rss")
+    edited = (
+        "@warm.task\nasync def reads(more: int) -> tuple[int, int]:\n    return os.getpid(), len(large) + {0} + more"
+    )
+    kernel.ok(edited.format(0))
+    kernel.ok("process, size = flyte.run(reads, 0).outputs()\nbefore = used(os.getpid()), used(process)")
+    for edit in range(1, 7):
+        kernel.ok(edited.format(edit))
+        assert kernel.ok("print(flyte.run(reads, 1).outputs()[1])").stdout == f"{20_000_001 + edit}\n"
+    kernel.ok("grown = [now - then for now, then in zip((used(os.getpid()), used(process)), before)]")
+    assert (
+        kernel.ok("print(flyte.run(reads, 0).outputs()[0] == process, max(grown) < 60_000_000)").stdout == "True True\n"
+    )
 
 
 def test_an_edited_and_reloaded_module_is_used_by_the_next_call(kernel: Kernel) -> None:
@@ -189,11 +204,9 @@ def test_a_module_that_only_the_image_has_is_explained(kernel: Kernel) -> None:
 def test_stop_ends_a_task_in_c_code_and_its_process(kernel: Kernel, tmp_path: Path, body: str, kind: str) -> None:
     began = tmp_path / "began"
     kernel.ok(f"@cold.task\n{kind} stuck() -> None:\n    Path({str(began)!r}).write_text(str(os.getpid()))\n    {body}")
-    stopped_at: list[float] = []
 
     def stop() -> None:
         until(lambda: began.exists() and began.read_text())
-        stopped_at.append(time.monotonic())
         kernel.interrupt()
 
     stopping = threading.Thread(target=stop)

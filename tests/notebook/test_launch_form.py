@@ -12,7 +12,7 @@ from tests.notebook.conftest import MIME, Kernel, Outputs
 
 FORM_MIME = "application/vnd.flyte.form+json"
 TARGET = "flyte_nb.form"
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 60
 
 
 class Page:

@@ -16,7 +16,7 @@ from flyte_nb.notebook.magics.config import CONFIG
 from flyte_nb.notebook.magics.debugging import DEBUG
 from flyte_nb.notebook.magics.deploying import DEPLOY, TASKS, TRIGGERS
 from flyte_nb.notebook.magics.explaining import EXPLAIN
-from flyte_nb.notebook.magics.housekeeping import ABORT, EXPORT, IMPORT, PRUNE
+from flyte_nb.notebook.magics.housekeeping import ABORT, EXPORT, IMPORT, PRUNE, PUBLISH
 from flyte_nb.notebook.magics.images import IMAGES
 from flyte_nb.notebook.magics.launching import run_line
 from flyte_nb.notebook.magics.mapping import MAP
@@ -85,13 +85,16 @@ def list_runs(limit: int, phase: list[str], task: str | None, label: list[str], 
         raise CommandError(
             f"There is no phase {unknown[0]!r}.{did_you_mean(unknown[0], PHASES)} Phases: {', '.join(PHASES)}"
         )
-    rows = source.runs(
-        limit=limit,
-        phase=phase or None,
-        task=task,
-        labels=labels_of(label) or None,
-        notebook=(origin.notebook_name() or "-") if notebook else None,
-    )
+    try:
+        rows = source.runs(
+            limit=limit,
+            phase=phase or None,
+            task=task,
+            labels=labels_of(label) or None,
+            notebook=(origin.notebook_name() or "-") if notebook else None,
+        )
+    except ValueError as error:  # a backend does not know notebooks
+        raise CommandError(str(error)) from None
     if not rows:
         print("No runs fit." if phase or task or label or notebook else "No runs yet: %flyte run TASK")
         return None
@@ -108,7 +111,7 @@ def run_cells(row: RunRow, is_interrupted: bool) -> tuple[Any, ...]:
         row.phase,
         datetime.fromtimestamp(row.started_ns / 1e9, UTC),
         round((ended - row.started_ns) / 1e9, 3) if ended is not None else None,
-        row.action_count,
+        row.action_count or None,  # a backend does not tell
         f"{error} Go on: %flyte recover {row.name}" if is_interrupted else error,
         ", ".join(f"{key}={value}" for key, value in row.labels.items()),
         row.notebook,
@@ -120,7 +123,20 @@ def show_run(run: str) -> Run:
 
 
 def compare_runs(run: str, other: str) -> Comparison:
-    return Comparison(find_run(run).name, find_run(other).name)
+    """The comparison.
+
+    Raises:
+        CommandError: a run is at a backend, which tells the values of one action at a time.
+    """
+    names = find_run(run).name, find_run(other).name
+    for name in names:
+        backend = source.elsewhere(name)
+        if backend is not None:
+            raise CommandError(
+                f"Run {name} is at {backend.endpoint}, which tells the values of one action at a time: only runs of "
+                f"this store are compared. flyte.remote.Run.get({name!r})[ACTION].outputs() gives those of an action."
+            )
+    return Comparison(*names)
 
 
 def show_logs(run: str, action: str | None, limit: int) -> Logs:
@@ -134,7 +150,10 @@ def show_logs(run: str, action: str | None, limit: int) -> Logs:
 def tag_run(run: str, label: list[str]) -> None:
     found = find_run(run)
     labels = {key: value or None for key, value in labels_of(label).items()}
-    source.label(found.name, labels)
+    try:
+        source.label(found.name, labels)
+    except ValueError as error:  # it is at a backend
+        raise CommandError(str(error)) from None
     print(f"{found.name}: " + (", ".join(f"{key}={value}" for key, value in found.labels.items()) or "no labels"))
 
 
@@ -285,6 +304,7 @@ COMMANDS = {
         PRUNE,
         EXPORT,
         IMPORT,
+        PUBLISH,
         CACHE,
         CONFIG,
         WORKERS,

@@ -1,4 +1,5 @@
-"""Tab after `%flyte`: subcommands, tasks, their parameters, runs, actions, phases."""
+"""Tab after `%flyte`: subcommands, tasks, their parameters, runs, actions, phases; and in `Task.get("...")` deployed
+tasks and their versions."""
 
 from __future__ import annotations
 
@@ -28,12 +29,15 @@ from flyte_nb.remote.source import source
 __all__ = ["complete_line", "make_matcher"]
 
 LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(?P<cell>%?)flyte\s+(?P<rest>.*)$")
+GET = re.compile(
+    r"""\bTask\.get\(\s*(?:name\s*=\s*)?["'](?P<name>[^"']*)(?:["'].*\bversion\s*=\s*["'](?P<version>[^"']*))?$"""
+)
 RUNS_OFFERED = 50
 ACTIONS_OFFERED = 200
 
 
 def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
-    """IPython's matcher for lines that begin with `%flyte`.
+    """IPython's matcher for lines that begin with `%flyte`, and for `Task.get("...`.
 
     Args:
         namespace: gives the user's names.
@@ -44,7 +48,7 @@ def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
         line = context.line_with_cursor[: context.cursor_position]
         found = LINE.match(line)
         if found is None:
-            return {"completions": [], "suppress": False}
+            return complete_get(line)
         fragment = re.split(r"\s", line)[-1]
         words = complete_line(namespace(), found["rest"], over_cell=bool(found["cell"]))
         told = descriptions(namespace(), found["rest"], words, over_cell=bool(found["cell"]))
@@ -57,6 +61,20 @@ def make_matcher(namespace: Callable[[], Mapping[str, Any]]) -> Any:
         }
 
     return flyte_matcher
+
+
+def complete_get(line: str) -> SimpleMatcherResult:
+    """What may stand where a line ends in the name or version of `flyte.remote.Task.get`."""
+    found = GET.search(line)
+    if found is None:
+        return {"completions": [], "suppress": False}
+    names, fragment = source.deployed_names(), found["version"]
+    if fragment is None:
+        fragment, offered = found["name"], list(dict.fromkeys(task for task, _ in names))
+    else:
+        offered = [version for task, version in names if task == found["name"]]
+    completions = [SimpleCompletion(text, type="flyte") for text in matching(fragment, offered)]
+    return {"completions": completions, "matched_fragment": fragment, "suppress": bool(completions), "ordered": True}
 
 
 def complete_line(namespace: Mapping[str, Any], rest: str, over_cell: bool = False) -> list[str]:
@@ -92,7 +110,7 @@ def words_of_run(namespace: Mapping[str, Any], before: list[str]) -> Iterable[st
             return ISOLATIONS
         before = before[2:]
     if not before:
-        return [*tasks_in(namespace), "--isolation"]
+        return [*tasks_in(namespace), *deployed_words(), "--isolation"]
     try:
         task = find_task(namespace, before[0])
     except CommandError:
@@ -104,6 +122,12 @@ def words_of_run(namespace: Mapping[str, Any], before: list[str]) -> Iterable[st
     given = {re.split("=", word.removeprefix("--"))[0].replace("-", "_") for word in before[1:]}
     missing = [name for name in task.native_interface.inputs if name not in given]
     return [*(f"--{name}" for name in missing), *(f"{name}=" for name in missing), "--label", "--isolation"]
+
+
+def deployed_words() -> list[str]:
+    """What names deployed tasks: the latest version, then every one."""
+    names = source.deployed_names()
+    return [*dict.fromkeys(task for task, _ in names), *(f"{task}:{version}" for task, version in names)]
 
 
 def words_of_repeat(namespace: Mapping[str, Any], command: Command, before: list[str]) -> Iterable[str]:
@@ -147,6 +171,8 @@ def values_of(namespace: Mapping[str, Any], argument: Argument, before: list[str
         return actions_of(before)
     if argument.kind == "task":
         return tasks_in(namespace)
+    if argument.kind == "deployed":
+        return dict.fromkeys(task for task, _ in source.deployed_names())
     if argument.kind == "environment":
         return declared_in(namespace)
     if argument.kind == "isolation":

@@ -118,13 +118,13 @@ TASKS = Command(
     "tasks",
     "Lists deployed tasks and their versions, newest first.",
     list_tasks,
-    (Argument("NAME", "only of this task, ENVIRONMENT.TASK", required=False),),
+    (Argument("NAME", "only of this task, ENVIRONMENT.TASK", kind="deployed", required=False),),
     examples=("%flyte tasks", "%flyte tasks train.fit"),
 )
 TRIGGERS = Command(
     "triggers",
     "Lists the triggers of deployed tasks, and the next times at which they are due.",
     list_triggers,
-    (Argument("NAME", "only of this task, ENVIRONMENT.TASK", required=False),),
+    (Argument("NAME", "only of this task, ENVIRONMENT.TASK", kind="deployed", required=False),),
     examples=("%flyte triggers",),
 )

@@ -1,4 +1,4 @@
-"""`%flyte abort`, `prune`, `export` and `import`: ending, deleting and moving runs."""
+"""`%flyte abort`, `prune`, `export`, `import` and `publish`: ending, deleting, moving and publishing runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.remote import housekeeping
 from flyte_nb.remote.search import LAST
 
-__all__ = ["ABORT", "EXPORT", "IMPORT", "PRUNE"]
+__all__ = ["ABORT", "EXPORT", "IMPORT", "PRUNE", "PUBLISH"]
 
 REASON = "aborted by %flyte abort"
 RUN = Argument("RUN", "name of a run, the beginning of it, or `last`", kind="run")
@@ -26,6 +26,10 @@ def export(run: str, file: str, without_files: bool) -> None:
 
 def import_(file: str) -> None:
     print(housekeeping.import_(file))
+
+
+def publish(run: str, name: str | None) -> None:
+    print(housekeeping.publish(run, name))
 
 
 ABORT = Command(
@@ -69,4 +73,11 @@ IMPORT = Command(
     import_,
     (Argument("FILE", "the file"),),
     examples=("%flyte import nightly.zip",),
+)
+PUBLISH = Command(
+    "publish",
+    "Shows a run of this project at the backend that `flyte.init` connected; one that still runs, to its end.",
+    publish,
+    (RUN, Argument("--name", "its name there; its own unless told")),
+    examples=("%flyte publish last",),
 )

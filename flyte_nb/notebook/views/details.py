@@ -17,7 +17,7 @@ from msgspec.msgpack import Ext
 from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.links import links_of_action
 from flyte_nb.engine.state import RunState
-from flyte_nb.notebook.views.document import LIMIT_BYTES, AnyAction, Document, run_document
+from flyte_nb.notebook.views.document import ELSEWHERE, LIMIT_BYTES, AnyAction, Document, run_document
 from flyte_nb.notebook.views.flows import Flow, find_flows
 from flyte_nb.remote.local_source import LocalSource
 from flyte_nb.remote.plain import InputNames, error_line
@@ -37,6 +37,8 @@ SAVED_FLOW_ACTIONS = 2_000
 """Of a run with more actions the flows are found when a page asks: that is not to delay the end of a cell."""
 SAVED_REPORT_CHARS = 40_000
 SAVED_DISPLAY_CHARS = 20_000
+SAVED_ELSEWHERE = 8
+"""Details that are saved of a backend's run."""
 
 
 class RunReader:
@@ -54,6 +56,8 @@ class RunReader:
         self.name = name
         self._source = found_in
         self.live: RunState | None = found_in.live(name)
+        self._asked = 0
+        """Details of a backend's run that were saved."""
         found_in.run(name)
 
     @property
@@ -119,8 +123,12 @@ class RunReader:
         logs, omitted = self._last_lines(found)
         return self._detail(found, self._attempts(found), logs, omitted, self._source.report(self.name, found.name))
 
-    def _saved_detail(self, action: AnyAction) -> Document:
-        """The same, smaller, and read without a query of its own for most actions."""
+    def _saved_detail(self, action: AnyAction) -> Document | None:
+        """The same, smaller, and read without a query of its own for most actions. Of a backend's run, where each takes
+        some requests, only the first; the others are asked of the kernel."""
+        if action.where == ELSEWHERE:
+            self._asked += 1
+            return self.detail(action.name) if self._asked <= SAVED_ELSEWHERE else None
         logs, omitted = self._last_lines(action) if isinstance(action, Action) else self._stored_lines(action.name)
         kept = [line for line in logs[-SAVED_LOG_LINES:] if line[1] != "display" or len(line[2]) <= SAVED_DISPLAY_CHARS]
         report = self._saved_report(action)

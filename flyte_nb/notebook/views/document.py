@@ -20,12 +20,13 @@ from flyte_nb.engine.action import TERMINAL, Action
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.views.flows import Flow, flow_rows
 from flyte_nb.notebook.views.questions import open_questions
+from flyte_nb.remote.backend.followed import FollowedAction, FollowedRun
 from flyte_nb.remote.local_source import run_row
 from flyte_nb.remote.plain import PHASES, InputNames, action_label, error_line, lineage_of, phase_counts, urgency
 from flyte_nb.store.events import as_unicode
 from flyte_nb.store.rows import ActionRow, AttemptRow, RunRow
 
-__all__ = ["MIME", "Details", "Document", "LiveDocument", "run_document", "sendable"]
+__all__ = ["ELSEWHERE", "MIME", "Details", "Document", "LiveDocument", "LiveRun", "run_document", "sendable"]
 
 MIME = "application/vnd.flyte.run+json"
 VERSION = 1
@@ -36,6 +37,8 @@ DETAIL_BYTES = 500
 """The least that a detail takes, about."""
 ROW_BYTES = 90
 """What the numbers and commas of a row take, about."""
+ELSEWHERE = "backend"
+"""Where the actions of a backend's run are."""
 KINDS = {"task": 0, "trace": 1, "condition": 2}
 PHASE_NUMBERS = {phase: number for number, phase in enumerate(PHASES)}
 COLUMNS = (
@@ -58,11 +61,13 @@ COLUMNS = (
 )
 
 AnyAction = ActionRow | Action
+LiveRun = RunState | FollowedRun
+"""A run that changes: of this process, or of a backend."""
 Document = dict[str, Any]
 Earlier = Mapping[str, Sequence[AttemptRow]]
 """Attempts before the last, by action."""
-Details = Callable[[AnyAction], dict[str, Any]]
-"""Gives the Detail of an action."""
+Details = Callable[[AnyAction], dict[str, Any] | None]
+"""Gives the Detail of an action, None where none is saved."""
 
 
 def run_document(
@@ -104,6 +109,7 @@ def run_document(
         "notebook": run.notebook,
         "parent_run": run.parent_run,
         "lineage": lineage_of(run),
+        "elsewhere": bool(actions) and actions[0].where == ELSEWHERE,
         **_head(run, phase_counts(actions), actions, note),
         "omitted": len(actions) - len(kept),
         "tasks": tables.tasks.texts,
@@ -120,12 +126,12 @@ def run_document(
 
 
 class LiveDocument:
-    """The document of a run of this process, whole, and what changed in it since it was last sent.
+    """The document of a run that lives, whole, and what changed in it since it was last sent.
 
-    Row numbers are `Action.index`. Callable from any thread.
+    Row numbers are the actions' `index`. Callable from any thread.
     """
 
-    def __init__(self, run: RunState) -> None:
+    def __init__(self, run: LiveRun) -> None:
         self._run = run
         self._tables = _Tables()
         self._lock = threading.Lock()
@@ -136,10 +142,10 @@ class LiveDocument:
         with self._lock:
             run = self._run
             run.take_changed()
-            actions = list(run.order)
+            actions: list[AnyAction] = list(run.order)
             self._tables = _Tables()
             columns = _columns(actions, self._row_of, self._tables, self._names(), run.started_ns)
-            row = run_row(run)
+            row = row_of_run(run)
             self._told = self._told_of_run()
             return {
                 "version": VERSION,
@@ -150,6 +156,7 @@ class LiveDocument:
                 "notebook": row.notebook,
                 "parent_run": row.parent_run,
                 "lineage": lineage_of(row),
+                "elsewhere": isinstance(run, FollowedRun),
                 **_head(row, dict(run.counts), actions, run.note),
                 "omitted": 0,
                 "tasks": self._tables.tasks.texts[:],
@@ -158,11 +165,11 @@ class LiveDocument:
                 "details": {},
             }
 
-    def delta(self, changed: Iterable[Action]) -> Document | None:
+    def delta(self, changed: Iterable[Action | FollowedAction]) -> Document | None:
         """What to send for these changes; None when nothing a page shows has changed.
 
         Args:
-            changed: the actions, as `RunState.take_changed` gave them.
+            changed: the actions, as the run's `take_changed` gave them.
         """
         with self._lock:
             run = self._run
@@ -175,7 +182,7 @@ class LiveDocument:
             columns = _columns(actions, self._row_of, self._tables, self._names(), run.started_ns)
             return {
                 "kind": "delta",
-                "head": _head(run_row(run), dict(run.counts), run.order, run.note),
+                "head": _head(row_of_run(run), dict(run.counts), run.order, run.note),
                 "tasks": self._tables.tasks.texts[known_tasks:],
                 "groups": self._tables.groups.texts[known_groups:],
                 "rows": [action.index for action in actions],
@@ -191,7 +198,14 @@ class LiveDocument:
         return self._run.actions[action].index
 
     def _names(self) -> InputNames:
+        if isinstance(self._run, FollowedRun):  # a backend's list tells no inputs
+            return {}
         return {declared.spec: [name for name, _ in declared.inputs] for declared in list(self._run.declared)}
+
+
+def row_of_run(run: LiveRun) -> RunRow:
+    """A run that lives as a row."""
+    return run.row if isinstance(run, FollowedRun) else run_row(run)
 
 
 class _Strings:
@@ -349,6 +363,8 @@ def _fitting_details(actions: Iterable[AnyAction], details: Details, room: int) 
         if room < DETAIL_BYTES:
             break
         detail = details(action)
+        if detail is None:
+            continue
         size = _size(detail)
         if size <= room:
             room -= size

@@ -23,7 +23,8 @@ def open_questions(actions: Iterable[ActionRow | Action], origin_ns: int) -> lis
         actions: of a run.
         origin_ns: when the run began; times are given in milliseconds since then.
     """
-    return [_question(one, origin_ns) for one in actions if one.kind == "condition" and one.phase == "paused"]
+    paused = [one for one in actions if one.kind == "condition" and one.phase == "paused"]
+    return [_question(one, origin_ns) for one in paused if one.inputs]  # a backend's list does not tell them
 
 
 def _question(condition: ActionRow | Action, origin_ns: int) -> dict[str, Any]:

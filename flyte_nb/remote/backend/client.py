@@ -72,7 +72,11 @@ class Client:
             PermissionError: the backend does not accept the credentials.
             flyte_nb.errors.RuntimeSystemError: any other error of the backend or of the SDK.
         """
-        return msgspec.convert(self._connected().ask(name, arguments).result(), kind)
+        return msgspec.convert(self.ask(name, **arguments).result(), kind)
+
+    def ask(self, name: str, /, **arguments: Any) -> Future[Any]:
+        """Asks; the answer is as it came, and raises as `call` does."""
+        return self._connected().ask(name, arguments)
 
     def close(self) -> None:
         """Ends the process."""
@@ -104,7 +108,11 @@ class _Process:
         self._lock = threading.Lock()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-P", "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Jupyter's Stop interrupts the kernel's whole group
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._calls, self._answers = self._process.stdin, self._process.stdout

@@ -1,37 +1,39 @@
 """The runs of a backend, or of a flyte_nb server, with the methods of `flyte_nb.remote.local_source.LocalSource`.
 
 Everything is asked of the process of the official SDK. What cannot change any more (a run or an action that is over, a
-task) is asked once; what can is at most `FRESH_SECONDS` old, so that the properties of a `Run` are one request.
+task) is asked once; what can is at most 0.2 s old, so that the properties of a `Run` are one request. Of a
+run that is followed the stream tells phases and actions: they are not asked for.
 """
 
 from __future__ import annotations
 
-import difflib
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from flyte_nb.authoring.condition import Answer
+from flyte_nb.errors import ConditionNotFoundError, RuntimeSystemError
 from flyte_nb.models import ActionPhase
+from flyte_nb.remote.aborting import fitting_answer
+from flyte_nb.remote.backend.answers import Answers
 from flyte_nb.remote.backend.client import Client
+from flyte_nb.remote.backend.deployments import BackendDeployments, hint_of
+from flyte_nb.remote.backend.followed import FollowedRun
 from flyte_nb.remote.backend.translation import translated
-from flyte_nb.store.rows import ActionRow, AttemptRow, DeployedTaskRow, LogRow, RunRow, TaskRow
+from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
+from flyte_nb.types.base import Blobs
 
 __all__ = ["BackendSource"]
 
-T = TypeVar("T")
-
-FRESH_SECONDS = 0.2
 WATCH_SECONDS = 5.0
 """How long one request for a change waits for it."""
 ROOT = "a0"
-KEPT_ANSWERS = 1000
-MOST_TASKS = 1000
+KEPT_TREES = 8
+"""Of so many runs the actions are kept; a run may have thousands."""
 
 
-class BackendSource:
+class BackendSource(BackendDeployments):
     """Asks a backend.
 
     Args:
@@ -40,14 +42,12 @@ class BackendSource:
     """
 
     def __init__(self, client: Client, store: Callable[[], Path]) -> None:
-        self.client = client
+        super().__init__(client)
         self._store = store
-        self._answers = _Answers()
-
-    @property
-    def endpoint(self) -> str:
-        """The backend's address, for people."""
-        return self.client.connection.endpoint
+        self._trees = Answers(KEPT_TREES)
+        self._followed: dict[str, FollowedRun] = {}
+        self.last_started: tuple[str, int] = "", 0
+        """The run that was started last from here, and when (nanoseconds since the epoch)."""
 
     def about(self) -> dict[str, str]:
         """What the SDK connects to: endpoint, org, project, domain; empty where not set."""
@@ -94,6 +94,9 @@ class BackendSource:
         Raises:
             KeyError: there is none of that name; the message names near ones.
         """
+        followed = self._followed.get(name)
+        if followed is not None:
+            return followed.row
         return self._answers.get(("run", name), lambda: self._run(name), lambda row: is_over(row.phase))
 
     def url(self, run: str) -> str:
@@ -108,14 +111,57 @@ class BackendSource:
         """The phase of an action, as soon as it is another than `phase`, or after some seconds."""
         now = self.client.call("wait", str, name=run, action=action, phase=phase, seconds=WATCH_SECONDS)
         self._answers.renew(("run", run), ("action", run, action, self._store()))
+        followed = self._followed.get(run)
+        if followed is not None and action == ROOT and is_over(now):
+            followed.row = self._run(run)
         return now
+
+    # ---- To follow a run while it is shown.
+
+    def followed(self, run: str) -> FollowedRun | None:
+        """The run as its watch stream tells it, while somebody follows it."""
+        return self._followed.get(run)
+
+    def follow(self, run: str) -> FollowedRun:
+        """Begins to follow a run; `look` then tells what changes, until `unfollow`.
+
+        Raises:
+            KeyError: there is none of that name; the message names near ones.
+        """
+        return self._followed.setdefault(run, FollowedRun(self._run(run)))
+
+    def look(self, followed: FollowedRun, seconds: float) -> None:
+        """Waits until something changes, `seconds` at the most, and enters it; with the last change the run is over."""
+        name = followed.name
+        changed = self.client.call("follow", list[ActionRow], name=name, seconds=seconds)
+        followed.take([self.action(name, row.name) if is_question(row) else row for row in changed])
+        if followed.order and is_over(followed.order[0].phase):
+            followed.row = self._run(name)
+            self.unfollow(followed)
+            followed.closed = True
+
+    def unfollow(self, followed: FollowedRun) -> None:
+        """Stops following a run, whose stream is closed."""
+        name = followed.name
+        if self._followed.pop(name, None) is None:
+            return
+        self._answers.renew(("run", name), ("action", name, ROOT, self._store()))
+        self._trees.renew(("actions", name))
+        self.client.call("unfollow", type(None), name=name)
 
     # ---- Actions.
 
-    def actions(self, run: str) -> list[ActionRow]:
+    def actions(self, run: str) -> Sequence[ActionRow]:
         """All actions of a run, parents before their children; inputs and outputs are fetched one by one, see
         `action`."""
-        return self.client.call("actions", list[ActionRow], name=run)
+        followed = self._followed.get(run)
+        if followed is not None:
+            return list(followed.order)
+        return self._trees.get(
+            ("actions", run),
+            lambda: self.client.call("actions", list[ActionRow], name=run),
+            lambda rows: bool(rows) and is_over(rows[0].phase),
+        )
 
     def action(self, run: str, action: str) -> ActionRow:
         """One action with its values, by name or an unambiguous beginning of it.
@@ -140,8 +186,13 @@ class BackendSource:
 
     def earlier_attempts(self, run: str) -> dict[str, list[AttemptRow]]:
         """The attempts before the last of every action that was retried."""
-        retried = [row.name for row in self.actions(run) if row.attempt > 1]
-        return {name: self.attempts(run, name)[:-1] for name in retried}
+        retried = [row for row in self.actions(run) if row.attempt > 1]
+
+        def earlier(row: ActionRow) -> list[AttemptRow]:
+            key = ("earlier", run, row.name, row.attempt)
+            return self._answers.get(key, lambda: self.attempts(run, row.name)[: row.attempt - 1], lambda _: True)
+
+        return {row.name: earlier(row) for row in retried}
 
     def logs(self, run: str, action: str | None = None, limit: int | None = None) -> list[LogRow]:
         """What tasks printed, in order of time; the last `limit` entries."""
@@ -190,43 +241,29 @@ class BackendSource:
             )
         raise KeyError(f"There is no action {action!r} of run {run} at {self.endpoint}.{hint_of(action, names)}")
 
-    # ---- Deployed tasks.
+    def signal(self, run: str, action: str, answer: Answer, blobs: Blobs) -> None:
+        """Answers a condition; returns when the backend has taken the answer.
 
-    def deployed_task(self, task: str, version: str | None = None) -> DeployedTaskRow:
-        """One version of a deployed task, None for the newest.
+        Args:
+            run: name of the run.
+            action: name of the condition's action.
+            answer: the answer, or its text as a person writes it.
+            blobs: where large values of this process are.
 
         Raises:
-            KeyError: there is none; the message names near ones.
+            ValueError: the answer is not of the condition's type; the condition stays open.
+            flyte_nb.errors.ConditionNotFoundError: the action is no condition, or does not wait any more.
         """
+        value = fitting_answer(self.action(run, action), answer, blobs)
         try:
-            return self.client.call("deployed_task", DeployedTaskRow, task=task, version=version)
-        except KeyError:
-            what = f"deployed task {task!r}" if version is None else f"version {version!r} of task {task!r}"
-            known = self.deployed_tasks(task if version is not None else None)
-            hint = hint_of(version or task, [row.task if version is None else row.version for row in known])
-            raise KeyError(f"There is no {what} at {self.endpoint}.{hint}") from None
-
-    def deployed_tasks(
-        self,
-        task: str | None = None,
-        *,
-        environment: str | None = None,
-        limit: int | None = None,
-        newest_first: bool = True,
-    ) -> list[DeployedTaskRow]:
-        """Versions of deployed tasks; see `Deployments.tasks`."""
-        return self.client.call(
-            "deployed_tasks",
-            list[DeployedTaskRow],
-            task=task,
-            environment=environment,
-            newest_first=newest_first,
-            limit=limit or MOST_TASKS,
-        )
-
-    def deployed_versions(self, tasks: Sequence[str], version: str) -> list[DeployedTaskRow]:
-        """Those of the tasks that have this version."""
-        return self.client.call("deployed_versions", list[DeployedTaskRow], tasks=list(tasks), version=version)
+            self.client.call("signal", type(None), name=run, action=action, value=value)
+        except RuntimeSystemError as error:
+            if error.code != "failed_precondition":
+                raise
+            raise ConditionNotFoundError(str(error)) from None
+        finally:
+            self._answers.renew(("action", run, action, self._store()))
+            self._trees.renew(("actions", run))
 
     # ---- To run and deploy.
 
@@ -262,34 +299,6 @@ def is_over(phase: str) -> bool:
     return ActionPhase(phase).is_terminal
 
 
-def hint_of(name: str, known: Sequence[str]) -> str:
-    """` Did you mean this or that?` where something known is near, else empty."""
-    near = difflib.get_close_matches(name, known, n=3)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
-
-
-class _Answers:
-    """Answers that may be given again."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], tuple[float, Any]] = {}
-        self._lock = threading.Lock()
-
-    def renew(self, *keys: tuple[Any, ...]) -> None:
-        """Has these asked again, even if they are fresh."""
-        with self._lock:
-            for key in keys:
-                self._known.pop(key, None)
-
-    def get(self, key: tuple[Any, ...], ask: Callable[[], T], is_final: Callable[[T], bool]) -> T:
-        known = self._known.get(key)
-        if known is not None and time.monotonic() < known[0]:
-            answer: T = known[1]
-            return answer
-        answer = ask()
-        until = float("inf") if is_final(answer) else time.monotonic() + FRESH_SECONDS
-        with self._lock:
-            self._known[key] = until, answer
-            while len(self._known) > KEPT_ANSWERS:
-                del self._known[next(iter(self._known))]
-        return answer
+def is_question(row: ActionRow) -> bool:
+    """Whether it is a condition that waits: its inputs, which no list tells, are what it asks."""
+    return row.kind == "condition" and row.phase == "paused"

@@ -16,13 +16,16 @@ from typing import Any
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.errors import InitializationError, RuntimeSystemError
 from flyte_nb.models import NativeInterface
-from flyte_nb.remote.action import error_of
 from flyte_nb.remote.backend.source import ROOT, BackendSource, is_over
+from flyte_nb.remote.failures import error_of
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import DeployedTaskRow
 from flyte_nb.types.steps import decode_values
 
 __all__ = ["BackendTask", "DeployedDefault", "task_of_row"]
+
+
+PLAIN_TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, float, int, str)}
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,13 @@ class BackendTask(TaskTemplate[Any, Any]):
 
 
 def task_of_row(row: DeployedTaskRow) -> BackendTask:
-    """The task that a row of a backend describes. Its types are the backend's: values are checked there."""
+    """The task that a row of a backend describes. Its types are the backend's: values are checked there, but for plain
+    ones, which forms and command lines read from text."""
     defaults = {name: DeployedDefault(shown) for name, shown in row.defaults.items()}
-    inputs = {name: (Any, defaults.get(name, Parameter.empty)) for name, _ in row.inputs}
+    inputs = {
+        name: (Any, defaults[name]) if name in defaults else (PLAIN_TYPES.get(kind, Any), Parameter.empty)
+        for name, kind in row.inputs
+    }
     return BackendTask(
         name=row.task,
         version=row.version,

@@ -18,6 +18,8 @@ const PENDING: Record<Verb, string> = {
   fork: 'Forking…',
   launch: 'Making the form…'
 };
+/** What takes the recorded code of the run. */
+const REPEATS: ReadonlySet<Verb> = new Set(['rerun', 'recover', 'plan']);
 /** A kernel that has not answered by then is called busy. */
 const BUSY_MS = 1500;
 
@@ -121,6 +123,7 @@ export class Desk {
   private whyNot(verb: Verb): string {
     if (!this.port) return 'Not connected to a kernel.';
     if (verb !== 'abort' && this.port.cannotStart) return this.port.cannotStart;
+    if (this.doc().elsewhere && REPEATS.has(verb)) return 'A backend keeps the code of its runs: flyte.run runs its task again.';
     if (verb === 'recover' && this.doc().live) return 'The run is live: wait for its end, or abort it.';
     if (this.asked !== '') return 'The kernel is still at what was asked before.';
     return '';

@@ -100,6 +100,8 @@ export interface RunDocument extends Head {
   parent_run: string;
   /** What this run does to its parent run: `reruns`, `recovers`, `forks`; empty where a task of that started it. */
   lineage?: string;
+  /** Whether the run is a backend's, which keeps its code. */
+  elsewhere?: boolean;
   omitted: number;
   /** False where the user's data was kept out of what is saved: labels, values, output, reports. */
   previews?: boolean;

@@ -51,6 +51,13 @@ async def deployed_tasks(
     return await _all_fetched([(one.name, one.version) async for one in found])
 
 
+@syncify
+async def deployed_names(limit: int) -> list[tuple[str, str]]:
+    """Names and versions of deployed tasks, newest first, in one list."""
+    found = Task.listall.aio(sort_by=("created_at", "desc"), limit=limit)
+    return [(one.name, one.version) async for one in found]
+
+
 async def _all_fetched(names: Iterable[tuple[str, str]]) -> list[DeployedTaskRow]:
     several = asyncio.Semaphore(REQUESTS)
 
@@ -110,6 +117,7 @@ RESOURCES = {1: "cpu", 2: "gpu", 3: "memory", 5: "disk"}
 """Names of the protocol's kinds of resources."""
 
 CALLS: dict[str, Callable[..., Any]] = {
+    "deployed_names": deployed_names,
     "deployed_task": deployed_task,
     "deployed_tasks": deployed_tasks,
     "deployed_versions": deployed_versions,

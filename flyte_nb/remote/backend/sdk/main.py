@@ -22,7 +22,7 @@ from connectrpc.errors import ConnectError
 
 from flyte_nb.remote.backend.messages import Answer, Call, Failure, read_frame, write_frame
 from flyte_nb.remote.backend.neutral import rebuilt
-from flyte_nb.remote.backend.sdk import deployed, launching, reading
+from flyte_nb.remote.backend.sdk import conditions, deployed, following, launching, publishing, reading, triggers
 
 __all__ = ["main"]
 
@@ -35,7 +35,16 @@ def connect(how: str, settings: bytes) -> None:
     getattr(flyte, how)(**rebuilt(settings))
 
 
-CALLS: dict[str, Callable[..., Any]] = {"connect": connect} | deployed.CALLS | launching.CALLS | reading.CALLS
+CALLS: dict[str, Callable[..., Any]] = {
+    "connect": connect,
+    **conditions.CALLS,
+    **deployed.CALLS,
+    **following.CALLS,
+    **launching.CALLS,
+    **publishing.CALLS,
+    **reading.CALLS,
+    **triggers.CALLS,
+}
 
 
 def main() -> None:

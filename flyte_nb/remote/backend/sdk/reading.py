@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import flyte
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
 from flyte._initialize import get_client, get_init_config
 from flyte.remote import Action, ActionDetails, Run, RunDetails, TimeFilter
 from flyte.syncify import syncify
@@ -19,12 +21,14 @@ from flyteidl2.dataproxy import dataproxy_service_pb2
 from flyteidl2.workflow import run_definition_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from flyte_nb.engine.conditions import INPUTS
 from flyte_nb.remote.backend.neutral import rebuilt
+from flyte_nb.remote.backend.sdk.conditions import asked_of
 from flyte_nb.remote.backend.sdk.values import Values
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
 
-__all__ = ["CALLS", "about", "named_types"]
+__all__ = ["CALLS", "ROOT", "TERMINAL", "about", "action_row", "add_errors", "named_types", "run_id"]
 
 ROOT = "a0"
 FAILED = frozenset({"failed", "aborted", "timed_out"})
@@ -119,12 +123,17 @@ async def wait(name: str, action: str, phase: str, seconds: float) -> str:
 async def actions(name: str) -> list[ActionRow]:
     """All actions of a run without their values, parents before their children; those that failed with their errors,
     which a list does not tell, as far as there are few."""
-    rows = [_action_row(action.pb2) async for action in Action.listall.aio(for_run_name=name)]
+    rows = [action_row(action.pb2) async for action in Action.listall.aio(for_run_name=name)]
+    await add_errors(name, rows)
+    return rows
+
+
+async def add_errors(run: str, rows: list[ActionRow]) -> None:
+    """Asks for the errors of those that failed, as far as there are few."""
     failed = [row for row in rows if row.phase in FAILED][:ERRORS]
-    found = await asyncio.gather(*(ActionDetails.get.aio(run_name=name, name=row.name) for row in failed))
+    found = await asyncio.gather(*(ActionDetails.get.aio(run_name=run, name=row.name) for row in failed))
     for row, details in zip(failed, found, strict=True):
         row.error = _error(details.pb2)
-    return rows
 
 
 @syncify
@@ -132,14 +141,19 @@ async def action(name: str, action: str, store: str) -> ActionRow:
     """One action with its inputs and, once it has them, its outputs; large values go to the store of this folder."""
     values = Values.of(store)
     details = (await ActionDetails.get.aio(run_name=name, name=action)).pb2
-    row = _action_row(details)
+    row = action_row(details)
     row.error = _error(details)
     row.attempt = max(1, details.status.attempts)
+    if row.kind == "condition":
+        row.inputs, row.trace_inputs = values.plain_payload(asked_of(details.condition)), list(INPUTS)
+        if row.phase != "succeeded":
+            return row
     data = await get_client().dataproxy_service.get_action_data(
         request=dataproxy_service_pb2.GetActionDataRequest(action_id=details.id)
     )
     interface = _interface(details)
-    row.inputs = await values.payload(interface.inputs.variables, data.inputs.literals)
+    if row.kind != "condition":
+        row.inputs = await values.payload(interface.inputs.variables, data.inputs.literals)
     if row.kind == "trace":
         row.trace_inputs = [(variable.key, _type_name(variable)) for variable in interface.inputs.variables]
     if row.phase == "succeeded":
@@ -206,6 +220,10 @@ async def report(name: str, action: str) -> str:
         text: str = await (await Action.get.aio(run_name=name, name=action)).get_report.aio()
     except flyte.errors.BaseRuntimeError:
         return ""
+    except ConnectError as error:
+        if error.code != Code.NOT_FOUND:
+            raise
+        return ""
     return text
 
 
@@ -216,7 +234,7 @@ async def task(name: str, action: str) -> TaskRow | None:
     if not details.HasField("task"):
         return None
     template = details.task.task_template
-    row = _action_row(details)
+    row = action_row(details)
     return TaskRow(
         task=row.task,
         spec=row.spec,
@@ -238,7 +256,7 @@ async def task(name: str, action: str) -> TaskRow | None:
 
 
 def _run_row(root: Any, labels: dict[str, str], annotations: dict[str, str] | None = None) -> RunRow:
-    action = _action_row(root)
+    action = action_row(root)
     return RunRow(
         root.id.run.name,
         action.task,
@@ -251,7 +269,8 @@ def _run_row(root: Any, labels: dict[str, str], annotations: dict[str, str] | No
     )
 
 
-def _action_row(action: run_definition_pb2.Action | run_definition_pb2.ActionDetails) -> ActionRow:
+def action_row(action: run_definition_pb2.Action | run_definition_pb2.ActionDetails) -> ActionRow:
+    """An action as a list tells it, without values and errors."""
     metadata, status = action.metadata, action.status
     is_trace = metadata.WhichOneof("spec") == "trace"
     is_condition = metadata.WhichOneof("spec") == "condition"
@@ -290,6 +309,9 @@ def _error_record(info: run_definition_pb2.ErrorInfo) -> ErrorRecord:
 
 
 def _interface(details: run_definition_pb2.ActionDetails) -> interface_pb2.TypedInterface:
+    if details.HasField("condition"):
+        answer = interface_pb2.VariableEntry(key="o0", value=interface_pb2.Variable(type=details.condition.type))
+        return interface_pb2.TypedInterface(outputs=interface_pb2.VariableMap(variables=[answer]))
     return details.trace.interface if details.HasField("trace") else details.task.task_template.interface
 
 
@@ -315,12 +337,14 @@ def _phase(phase: int) -> str:
     return name.removeprefix("ACTION_PHASE_").lower()
 
 
-def _action_id(run: str, action: str) -> identifier_pb2.ActionIdentifier:
+def run_id(run: str) -> identifier_pb2.RunIdentifier:
+    """Names a run of the project and domain that are connected."""
     config = get_init_config()
-    return identifier_pb2.ActionIdentifier(
-        run=identifier_pb2.RunIdentifier(org=config.org, project=config.project, domain=config.domain, name=run),
-        name=action,
-    )
+    return identifier_pb2.RunIdentifier(org=config.org, project=config.project, domain=config.domain, name=run)
+
+
+def _action_id(run: str, action: str) -> identifier_pb2.ActionIdentifier:
+    return identifier_pb2.ActionIdentifier(run=run_id(run), name=action)
 
 
 def _ns(moment: Timestamp) -> int:

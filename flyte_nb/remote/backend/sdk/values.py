@@ -23,7 +23,7 @@ from flyte_nb.store.values import open_values
 from flyte_nb.types.anything import encode_anything
 from flyte_nb.types.base import Blobs
 from flyte_nb.types.offload import pack_values
-from flyte_nb.types.steps import UNRECORDED
+from flyte_nb.types.steps import UNRECORDED, encode_values
 from flyte_nb.types.trees import tagged
 
 __all__ = ["Values", "kernel_value"]
@@ -57,6 +57,10 @@ class Values:
         return pack_values(
             [await self._tree(variable.value.type, by_name.get(variable.key)) for variable in variables], self._blobs
         )
+
+    def plain_payload(self, values: Iterable[Any]) -> bytes:
+        """The payload of values that are plain data."""
+        return encode_values(values, self._blobs)
 
     async def _tree(self, kind: Any, literal: literals_pb2.Literal | None) -> Any:
         if literal is None:
