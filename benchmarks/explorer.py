@@ -104,7 +104,9 @@ def frames(
     """
     if view:
         page.get_by_role("tab", name=view, exact=True).click()
-    box = page.locator(target).bounding_box()
+    pane = page.locator(target)
+    pane.wait_for()
+    box = pane.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
     page.wait_for_timeout(300)

@@ -50,7 +50,7 @@ def no_process_left(flyte_nb_home: Path) -> Iterator[None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fails the session when a process that a test started outlives it."""
     children = [child for child in psutil.Process().children(recursive=True) if not _is_resource_tracker(child)]
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=20)
     if alive:
         for child in alive:
             print(f"\nleft behind: process {child.pid}: {' '.join(child.cmdline())}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-ENDING_SECONDS = 5.0
+ENDING_SECONDS = 20.0
 
 
 @contextmanager
@@ -26,6 +26,14 @@ def one_session(home: Path) -> Iterator[None]:
         for process in alive:
             process.kill()
         assert not alive, f"left behind: {alive}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One session for all tests of a file that imports this: what is warm stays so from test to test."""
+    home = tmp_path_factory.mktemp("home")
+    with one_session(home):
+        yield home
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

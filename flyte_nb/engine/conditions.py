@@ -26,9 +26,10 @@ from flyte_nb.engine.action import Action, Attempt
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.history import FINISHED
 from flyte_nb.engine.identity import action_name, call_position
-from flyte_nb.engine.posting import fill, post_in_background
 from flyte_nb.engine.tracebacks import describe_error
+from flyte_nb.engine.webhooks import tell_webhook
 from flyte_nb.errors import ActionAbortedError, ConditionFailedError, ConditionNotFoundError, ConditionTimedoutError
+from flyte_nb.store.home import Home
 from flyte_nb.store.values import ValueStore
 from flyte_nb.types.contents import is_whole
 from flyte_nb.types.steps import encode_values
@@ -271,7 +272,7 @@ async def _ask(action: Action, question: Question, values: ValueStore) -> bytes:
     condition = run.conditions[action.name] = OpenCondition(action, question)
     try:
         run.pause(action)
-        _announce(condition)
+        _announce(condition, values.home)
         answer = await condition.answer()
         position = run.end(action, "succeeded", encode_values([answer], values))
         await run.sink.durable(position)
@@ -292,11 +293,9 @@ async def _ask(action: Action, question: Question, values: ValueStore) -> bytes:
     return action.outputs or b""
 
 
-def _announce(condition: OpenCondition) -> None:
-    question, run = condition.question, condition.action.run
+def _announce(condition: OpenCondition, home: Home) -> None:
+    question, action = condition.question, condition.action
     if question.webhook is not None:
-        place = {"{callback_uri}": f"local://runs/{run}/conditions/{question.name}/signal"}
-        url, payload = question.webhook.url, fill(question.webhook.payload, place)
-        post_in_background(f"The webhook of condition '{question.name}' of run {run}", "POST", url, payload)
+        tell_webhook(question.webhook, question.name, action.run, action.name, question.timeout_seconds, home)
     if console is not None:
         console.ask(condition)

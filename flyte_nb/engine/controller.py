@@ -394,7 +394,7 @@ class LocalController:
         try:
             if not plan.is_local:
                 executor = self._processes
-                if plan.placement is None:
+                if plan.placement is None or plan.code is None:
                     await self._place(plan, action.run_state)
                 self._prepare(call, plan, alone)
             if action.bounds is None:

@@ -15,6 +15,8 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from flyte_nb.authoring.condition import Question
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.authoring.trace import TraceFunction
@@ -132,7 +134,9 @@ class AttemptHost:
         name, _, version = key.removeprefix(DEPLOYED).partition("@")
         run = self._attempt.action.run_state
         template = await asyncio.to_thread(find_deployed, run, name, version or None)
-        return Shipment(self._shipper, template).reference()
+        recorded = recorded_task(template)
+        version = recorded.owner.version if recorded is not None else ""
+        return msgspec.structs.replace(Shipment(self._shipper, template).reference(), version=version)
 
     def fetch(self, key: str) -> Code:
         owner = self._recorded

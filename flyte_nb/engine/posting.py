@@ -1,8 +1,8 @@
 """What goes out over HTTP on a run's behalf: off the engine's loop, and its failure is a warning.
 
-post                a request with a JSON body, bounded in time
-post_in_background  the same, in a thread; a process that ends waits for it, but not long
-fill                placeholders in the texts of a JSON value
+post           a request with a JSON body, bounded in time
+in_background  has something sent by a thread; a process that ends waits for it, but not long
+fill           placeholders in the texts of a JSON value
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["fill", "in_background", "post", "post_in_background"]
+__all__ = ["fill", "in_background", "post"]
 
 TIMEOUT_SECONDS = 10.0
 EXIT_SECONDS = 3.0
@@ -48,15 +48,6 @@ def post(method: str, url: str, body: Any, headers: Mapping[str, str] | None = N
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
         return
-
-
-def post_in_background(what: str, method: str, url: str, body: Any) -> None:
-    """Sends a request and returns at once.
-
-    Args:
-        what: is sent, for the warning when it is not taken.
-    """
-    in_background(what, lambda: post(method, url, body))
 
 
 def in_background(what: str, send: Callable[[], None]) -> None:

@@ -283,6 +283,7 @@ async def _drive(session: Session, run: RunState, root: Action, plan: Plan, inpu
         _finish(run, root.phase if root.phase in TERMINAL else "failed", error)
     else:
         _finish(run, "succeeded", None)
+    run.forget_code()
     session.processes.end_scope(run.name)
 
 

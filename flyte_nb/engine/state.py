@@ -265,6 +265,11 @@ class RunState:
         action.ended_ns = action.outputs = action.error = action.initializing_ns = None
         self.set_phase(action, "queued")
 
+    def forget_code(self) -> None:
+        """Lets go of what its processes were sent, large globals of the notebook among it; the record has the code."""
+        for plan in self.plans.values():
+            plan.code = None
+
     def take_changed(self) -> set[Action]:
         """The actions changed since the last call; for whoever shows the run."""
         with self._lock:

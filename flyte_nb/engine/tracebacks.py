@@ -139,7 +139,8 @@ def _innermost(tb: TracebackType | None) -> str:
     place = ""
     while tb is not None:
         filename = tb.tb_frame.f_code.co_filename
-        if is_users_file(filename) or (not place and "site-packages" in filename):
+        is_installed = "site-packages" in filename and not is_engine_file(filename)
+        if is_users_file(filename) or (is_installed and not place):
             place = place_of(filename, tb.tb_lineno)
         tb = tb.tb_next
     return place

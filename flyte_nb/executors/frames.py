@@ -86,6 +86,8 @@ class Code(msgspec.Struct, array_like=True, frozen=True):
     """The user's own modules that the code imports, with the digest of what the kernel has loaded of each."""
     globals_digest: str = ""
     """Of the digests of all entries."""
+    version: str = ""
+    """Of a deployed task, where code asked for one."""
 
 
 class TaskReference(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -150,6 +152,9 @@ class Ship(msgspec.Struct, array_like=True, tag="ship", frozen=True):
     """Code, once per worker; calls name it by its digest."""
 
     code: Code
+    """Its entries lack their content."""
+    contents: dict[str, bytes]
+    """By digest: the content that no earlier code has brought."""
 
 
 class Enter(msgspec.Struct, array_like=True, tag="enter", frozen=True):

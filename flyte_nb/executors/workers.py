@@ -18,6 +18,8 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from itertools import count
 
+from msgspec.structs import replace
+
 from flyte_nb.executors.base import Call, Host, Outcome
 from flyte_nb.executors.crossing import pack_error, unpack_error
 from flyte_nb.executors.frames import (
@@ -25,6 +27,7 @@ from flyte_nb.executors.frames import (
     Answer,
     Asked,
     Cancel,
+    Code,
     Displayed,
     Done,
     Enter,
@@ -135,6 +138,8 @@ class Worker(asyncio.BufferedProtocol):
         self._idle_since = time.monotonic()
         self._numbers = count(1)
         self._shipped: set[str] = set()
+        self._contents: set[str] = set()
+        """Digests of what was shipped."""
         self._frames = FrameReader()
         self._outbox = Outbox(asyncio.get_running_loop(), self._write)
         self._transport: asyncio.Transport | None = None
@@ -186,9 +191,7 @@ class Worker(asyncio.BufferedProtocol):
             raise WorkerLostError(f"{self.name} ended before {call.name} began", self.name, shared=True, cleared=True)
         self._calls[running.number] = running
         if call.code.digest not in self._shipped:
-            self._shipped.add(call.code.digest)
-            self.modules.update(call.code.modules)
-            self._send(Ship(call.code))
+            self._ship(call.code)
         if call.placement.folder != self.folder:
             self.folder = call.placement.folder
             self._send(Enter(self.folder))
@@ -352,6 +355,15 @@ class Worker(asyncio.BufferedProtocol):
             running.context.run(running.host.wrote, stream, text)
 
     # ---------------------------------------------------------------- what the worker is told
+
+    def _ship(self, code: Code) -> None:
+        """Sends code; globals that it shares with earlier code, however large, are there already."""
+        contents = {entry.digest: entry.pickled for entry in code.entries if entry.digest not in self._contents}
+        entries = [replace(entry, pickled=b"") for entry in code.entries]
+        self._send(Ship(replace(code, entries=entries), contents))
+        self._shipped.add(code.digest)
+        self._contents.update(contents)
+        self.modules.update(code.modules)
 
     def _send(self, message: ToWorker) -> None:
         self._outbox.post(encode_frame(message))

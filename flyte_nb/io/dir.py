@@ -12,13 +12,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from flyte_nb.io import locations
 from flyte_nb.io.file import File
-from flyte_nb.types.base import Blobs, Preview, Resolve, Transformer
-from flyte_nb.types.names import describe_type
-from flyte_nb.types.registry import register_family
-from flyte_nb.types.scalars import expected_value_error
-from flyte_nb.types.trees import decode_reference, reference
+from flyte_nb.io.references import cross_by_reference
+from flyte_nb.types.base import Preview
 
-__all__ = ["Dir", "DirTransformer", "EmptyDir"]
+__all__ = ["Dir", "EmptyDir"]
 
 T = TypeVar("T")
 
@@ -218,32 +215,4 @@ class EmptyDir(Dir[Any]):
         super().__init__(**{"name": "", **data, "path": EMPTY})
 
 
-class DirTransformer:
-    """Folders cross by reference: path, name, format and hash."""
-
-    identity = False
-
-    def __init__(self, python_type: type[Dir[Any]]) -> None:
-        self.python_type = python_type
-        self.type_name = describe_type(python_type)
-
-    def encode(self, value: Any, blobs: Blobs) -> Any:
-        if not isinstance(value, Dir):
-            raise expected_value_error(self.python_type, value)
-        fields = {"path": locations.absolute(value.path), "name": value.name, "format": value.format}
-        return reference(fields, value.__flyte_preview__(), value.hash)
-
-    def decode(self, tree: Any, blobs: Blobs) -> Any:
-        fields, known_hash = decode_reference(tree)
-        return self.python_type(**fields, hash=known_hash)
-
-    def preview(self, value: Any) -> Preview:
-        return value.__flyte_preview__() if isinstance(value, Dir) else {"kind": "opaque", "text": str(value)[:200]}
-
-
-def _dir_family(python_type: Any, resolve: Resolve, lenient: bool) -> Transformer | None:
-    is_dir = isinstance(python_type, type) and issubclass(python_type, Dir)
-    return DirTransformer(python_type) if is_dir else None
-
-
-register_family(_dir_family)
+cross_by_reference(Dir)

@@ -14,14 +14,11 @@ from pydantic.json_schema import SkipJsonSchema
 
 from flyte_nb.io import locations
 from flyte_nb.io.hashing import HashMethod, as_hash
+from flyte_nb.io.references import cross_by_reference
 from flyte_nb.io.streams import AsyncFile, HashingWriter
-from flyte_nb.types.base import Blobs, Preview, Resolve, Transformer, TypeTransformerFailedError
-from flyte_nb.types.names import describe_type
-from flyte_nb.types.registry import register_family
-from flyte_nb.types.scalars import expected_value_error
-from flyte_nb.types.trees import decode_reference, reference
+from flyte_nb.types.base import Preview
 
-__all__ = ["File", "FileTransformer"]
+__all__ = ["File"]
 
 T = TypeVar("T")
 
@@ -238,35 +235,4 @@ class File(BaseModel, Generic[T]):
             self.hash = writer.result()
 
 
-class FileTransformer:
-    """Files cross by reference: path, name, format and hash."""
-
-    identity = False
-
-    def __init__(self, python_type: type[File[Any]]) -> None:
-        self.python_type = python_type
-        self.type_name = describe_type(python_type)
-
-    def encode(self, value: Any, blobs: Blobs) -> Any:
-        if not isinstance(value, File):
-            raise expected_value_error(self.python_type, value)
-        fields = {"path": locations.absolute(value.path), "name": value.name, "format": value.format}
-        return reference(fields, value.__flyte_preview__(), value.hash)
-
-    def decode(self, tree: Any, blobs: Blobs) -> Any:
-        fields, known_hash = decode_reference(tree)
-        try:
-            return self.python_type(**fields, hash=known_hash)
-        except ValueError as error:  # a subclass of the user's may demand more
-            raise TypeTransformerFailedError(f"{self.type_name} cannot be rebuilt: {error}") from error
-
-    def preview(self, value: Any) -> Preview:
-        return value.__flyte_preview__() if isinstance(value, File) else {"kind": "opaque", "text": str(value)[:200]}
-
-
-def _file_family(python_type: Any, resolve: Resolve, lenient: bool) -> Transformer | None:
-    is_file = isinstance(python_type, type) and issubclass(python_type, File)
-    return FileTransformer(python_type) if is_file else None
-
-
-register_family(_file_family)
+cross_by_reference(File)

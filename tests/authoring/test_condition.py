@@ -63,6 +63,8 @@ def test_an_answer_is_read_as_the_condition_wants_it(data_type: str, given: Any,
         ("int", True, "answer with a whole number"),
         ("float", "high", "answer with a number"),
         ("float", False, "answer with a number"),
+        ("float", "nan", "answer with a number"),
+        ("float", "1e400", "answer with a number"),
     ],
 )
 def test_what_is_no_answer_is_refused_with_what_would_be_one(data_type: str, given: Any, wanted: str) -> None:

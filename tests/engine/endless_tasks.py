@@ -141,8 +141,11 @@ async def cancels_a_child(folder: str) -> str:
 @cold.task
 async def times_out(folder: str) -> str:
     try:
-        async with asyncio.timeout(0.3):
-            await waits(folder)
+        async with asyncio.timeout(None) as bound:
+            child = asyncio.ensure_future(waits(folder))
+            await until_exists(Path(folder, "began"))
+            bound.reschedule(asyncio.get_running_loop().time())
+            await child
     except TimeoutError:
         return "timed out"
     return "in time"
@@ -215,9 +218,9 @@ async def survives_the_abort_of_one_that_waits() -> str:
 
 @only.task
 async def goes_on_without_a_stuck_child(folder: str) -> int:
-    try:
-        async with asyncio.timeout(0.2):
-            await sleeps_warm.aio(folder)
-    except TimeoutError:
-        await asyncio.sleep(0.1)
+    stuck = asyncio.ensure_future(sleeps_warm.aio(folder))
+    await until_exists(Path(folder, "began"))
+    stuck.cancel()
+    await asyncio.wait([stuck])
+    await asyncio.sleep(0.1)  # it would be ended meanwhile
     return os.getpid()

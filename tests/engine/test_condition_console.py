@@ -18,14 +18,9 @@ import flyte_nb as flyte
 from flyte_nb.engine import conditions
 from tests.engine import condition_tasks as tasks
 from tests.engine.waiting import begin, signal
-from tests.processes import one_session, until
+from tests.processes import flyte_nb_home, until
 
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
+__all__ = ["flyte_nb_home"]
 
 
 class Typist:

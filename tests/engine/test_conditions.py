@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,9 @@ from flyte_nb.remote.source import source
 from tests.engine import condition_tasks as tasks
 from tests.engine.cells import Kernels
 from tests.engine.waiting import begin, signal
-from tests.processes import one_session, until
+from tests.processes import flyte_nb_home, until
 
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
+__all__ = ["flyte_nb_home"]
 
 
 @pytest.fixture(autouse=True)

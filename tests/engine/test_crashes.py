@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,11 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.queries import Store
 from tests.engine import crash_tasks as tasks
 from tests.engine import endless_tasks
-from tests.processes import is_alive, one_session, processes_of, until
+from tests.processes import flyte_nb_home, is_alive, processes_of, until
+
+__all__ = ["flyte_nb_home"]
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One session for all tests of this file."""
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
 
 
 @pytest.fixture
@@ -263,7 +256,7 @@ def test_no_worker_survives_its_kernel(task: str, tmp_path: Path, monkeypatch: p
     finally:
         kernel.kill()
         kernel.wait()
-    _, left = psutil.wait_procs(workers, timeout=2)
+    _, left = psutil.wait_procs(workers, timeout=30)
     assert not [one for one in left if is_alive(one.pid)]  # who is dead may wait for the system to take notice
     if task == "traces_and_waits":
         (run,) = [run for run in Store.open(Home(home)).runs() if run.task.endswith(task)]

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.engine.tracebacks import describe_error
 from flyte_nb.errors import RuntimeUserError
+from flyte_nb.executors import user_code
 
 env = flyte.TaskEnvironment("errs")
 
@@ -105,6 +107,15 @@ def test_an_exception_that_cannot_be_pickled_or_shown_is_recorded_all_the_same()
 def test_a_result_of_the_wrong_type_names_task_and_value() -> None:
     with pytest.raises(flyte.errors.RuntimeDataValidationError, match="wrong_result"):
         flyte.run(wrong_result)
+
+
+def test_a_line_of_this_package_is_no_place_although_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = "/venv/lib/site-packages/flyte_nb/"
+    monkeypatch.setattr(user_code, "PACKAGE", installed)
+    with pytest.raises(ZeroDivisionError) as raised:
+        exec(compile("1 / 0", f"{installed}types/scalars.py", "exec"))
+    error = raised.value.with_traceback(raised.tb.tb_next)
+    assert describe_error(error, "train.py, line 3").place == "declared in train.py, line 3"
 
 
 def test_a_wrong_result_is_placed_where_its_task_was_declared() -> None:

@@ -22,7 +22,9 @@ import flyte_nb as flyte
 from flyte_nb import notify
 from flyte_nb.engine import posting
 from flyte_nb.models import ActionPhase
-from tests.processes import one_session, until
+from tests.processes import flyte_nb_home, until
+
+__all__ = ["flyte_nb_home"]
 
 FAILED, SUCCEEDED, ABORTED = ActionPhase.FAILED, ActionPhase.SUCCEEDED, ActionPhase.ABORTED
 env = flyte.TaskEnvironment("notes")
@@ -41,13 +43,6 @@ async def fails() -> int:
 @env.task
 async def waits() -> None:
     await asyncio.sleep(3600)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,9 @@ import flyte_nb as flyte
 from flyte_nb.remote import Run
 from tests.engine import endless_tasks
 from tests.engine import process_tasks as tasks
-from tests.processes import is_alive, one_session, processes_of, until
+from tests.processes import flyte_nb_home, is_alive, processes_of, until
 
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One session for all tests of this file."""
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
+__all__ = ["flyte_nb_home"]
 
 
 @pytest.fixture

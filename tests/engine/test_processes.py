@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,9 @@ import flyte_nb as flyte
 from flyte_nb.remote import Run
 from tests.engine import endless_tasks
 from tests.engine import process_tasks as tasks
-from tests.processes import one_session, until
+from tests.processes import flyte_nb_home, until
 
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One session for all tests of this file: workers that are warm stay so from test to test."""
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
+__all__ = ["flyte_nb_home"]
 
 
 @pytest.fixture

@@ -207,10 +207,10 @@ def error_of(call):
 
 
 def test_what_cannot_be_run_again_says_why(notebook: Notebook) -> None:
-    unknown_run, unknown_action, unknown_forced, both, sockets, unrecorded = notebook.again(
+    unknown_run, unknown_action, unknown_forced, both, sockets, unrecorded, live = notebook.again(
         ERRORS
         + """
-import socket
+import asyncio, socket
 connection = socket.socket()
 env = flyte.TaskEnvironment("sockets")
 
@@ -218,7 +218,12 @@ env = flyte.TaskEnvironment("sockets")
 async def talks() -> str:
     return type(connection).__name__
 
+@env.task
+async def waits() -> None:
+    await asyncio.Event().wait()
+
 flyte.with_runcontext(name="sockets").run(talks)
+live = flyte.with_runcontext(name="live").start(waits)
 answer([
     error_of(lambda: flyte.rerun("nowhere")),
     error_of(lambda: flyte.rerun("classes", action_name="nothing")),
@@ -226,7 +231,9 @@ answer([
     error_of(lambda: flyte.rerun("classes", recover=True, action_name="nothing")),
     error_of(lambda: flyte.rerun("sockets")),
     flyte.fork("sockets", talks).phase.value,
+    error_of(lambda: flyte.rerun("live", recover=True)),
 ])
+live.abort()
 """
     )[0]
     assert unknown_run.startswith("KeyError:") and "'nowhere'" in unknown_run
@@ -235,6 +242,7 @@ answer([
     assert both.startswith("ValueError:") and "recover" in both
     assert "`connection`" in sockets and "talks" in sockets and "flyte.fork" in sockets
     assert unrecorded == "succeeded"
+    assert live.startswith("ValueError: Run live is still") and live.endswith("Wait for its end, or abort it.")
 
 
 def test_code_that_another_python_compiled_is_refused_before_it_is_loaded(notebook: Notebook) -> None:

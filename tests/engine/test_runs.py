@@ -15,6 +15,7 @@ from flyte_nb.errors import RuntimeUserError, SyncTaskCallInAsyncContextError
 env = flyte.TaskEnvironment("runs")
 AT_ONCE = flyte.Backoff(base=timedelta(0))
 attempts: list[int] = []
+asleep = threading.Event()
 
 
 @env.task
@@ -108,12 +109,14 @@ async def fails_after_its_child() -> int:
 @env.task
 async def leaves_a_child_behind() -> str:
     task = asyncio.create_task(sleeper(60.0))
-    await asyncio.sleep(0.01)
+    while not asleep.is_set():  # noqa: ASYNC110  # a task of flyte, which knows of no event of this loop
+        await asyncio.sleep(0.001)
     return f"{task.done()}"
 
 
 @env.task
 async def sleeper(seconds: float) -> float:
+    asleep.set()
     await asyncio.sleep(seconds)
     return seconds
 

@@ -77,7 +77,7 @@ def make_project(folder: Path, name: str, more: str = "") -> Path:
     folder.mkdir(parents=True)
     (folder / "backend.py").write_text(SLOW_BACKEND.format(here=str(folder), name=name))
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{name}"\nversion = "1.0"\n{more}\n'
+        f'[project]\nname = "{name}"\nversion = "1.0"\nrequires-python = ">=3.11"\n{more}\n'
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
     return folder

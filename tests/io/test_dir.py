@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.io import Dir, EmptyDir
+from flyte_nb.types.base import TypeTransformerFailedError
 from flyte_nb.types.blobs import MemoryBlobs
 from flyte_nb.types.previews import preview_of_tree
 from flyte_nb.types.registry import transformer_for
@@ -79,3 +80,13 @@ def test_a_folder_crosses_by_reference_and_shows_its_files(blobs: MemoryBlobs, f
     assert (received.path, received.hash, received.name) == (str(folder), "h", "data")
     preview = preview_of_tree(tree)
     assert (preview["kind"], preview["files"][0], preview["size_bytes"]) == ("dir", "a.csv", 37)
+
+
+def test_a_kind_of_folder_that_demands_more_than_crosses_is_one_clear_error(blobs: MemoryBlobs, folder: Path) -> None:
+    class Labelled(Dir[str]):
+        label: str
+
+    transformer = transformer_for(Labelled)
+    tree = transformer.encode(Labelled(path=str(folder), label="cats"), blobs)
+    with pytest.raises(TypeTransformerFailedError, match=r"Labelled cannot be rebuilt(.|\n)*label"):
+        transformer.decode(tree, blobs)

@@ -168,6 +168,7 @@ def test_reading_does_not_make_an_array_unknown(values: ValueStore, known: Known
     assert known(array)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape")  # NumPy 2.5 wishes that nobody did
 @pytest.mark.parametrize(
     "change",
     [

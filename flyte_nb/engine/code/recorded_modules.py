@@ -6,13 +6,17 @@ Inside `modules.in_place()` an import gives the recorded module; elsewhere what 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 
 from flyte_nb.executors.worker.shipped_modules import ShippedModules
 
-__all__ = ["RecordedModules"]
+__all__ = ["RecordedModules", "places"]
+
+places = threading.RLock()
+"""Held while recorded modules are in place, and by who looks which modules this process has itself."""
 
 
 class RecordedModules(ShippedModules):
@@ -34,18 +38,17 @@ class RecordedModules(ShippedModules):
     def in_place(self) -> Iterator[None]:
         """Inside, imports give the recorded modules; those of this process are put back then.
 
-        Another thread that imports one of them at this very moment gets the recorded one.
+        Another thread that imports one of them at this very moment gets the recorded one; one that loads other recorded
+        code waits.
         """
         names = self.names
-        if not names:
-            yield
-            return
-        present = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-        sys.modules.update(self._loaded)
-        sys.meta_path.insert(0, self)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(self)
-            self._loaded = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-            sys.modules.update(present)
+        with places:
+            present = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+            sys.modules.update(self._loaded)
+            sys.meta_path.insert(0, self)
+            try:
+                yield
+            finally:
+                sys.meta_path.remove(self)
+                self._loaded = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+                sys.modules.update(present)

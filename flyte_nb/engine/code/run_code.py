@@ -23,7 +23,7 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.code.bundles import RunCode, TaskCode, decode_bundle, read_bundle
 from flyte_nb.engine.code.digests import deep_digest, own_digest, recorded_digests, steps_of
 from flyte_nb.engine.code.module_files import imported_files
-from flyte_nb.engine.code.recorded_modules import RecordedModules
+from flyte_nb.engine.code.recorded_modules import RecordedModules, places
 from flyte_nb.engine.code.shipment import Room, Shipment
 from flyte_nb.engine.code.shipping import Shipper
 from flyte_nb.engine.secrets.masking import Masker
@@ -108,15 +108,17 @@ class CodeKeeper:
 
     def load_deployed(self, digest: str, task: str, version: str) -> RecordedCode:
         """The same of a deployed task."""
-        return self._load(digest, f"deployed task {task}, version {version},", "Deploy it again, from here.", version)
+        cure = "Deploy it from here under another version: flyte.deploy(environment, version=...)."
+        return self._load(digest, f"deployed task {task}, version {version},", cure, version)
 
     def _load(self, digest: str, what: str, cure: str, version: str = "") -> RecordedCode:
-        code = RecordedCode(digest, self._values, self._shipper, what, cure, version)
-        known = self._loaded.get((digest, version))
-        if known is not None and known.other_modules == code.other_modules:
-            return known
-        self._loaded[digest, version] = code
-        return code
+        with places:
+            code = RecordedCode(digest, self._values, self._shipper, what, cure, version)
+            known = self._loaded.get((digest, version))
+            if known is not None and known.other_modules == code.other_modules:
+                return known
+            self._loaded[digest, version] = code
+            return code
 
     def remember_sources(self, digest: str) -> None:
         """Has the text of recorded cells found: values of an earlier run may hold functions and classes of theirs."""
@@ -208,7 +210,7 @@ class RecordedNamespace(Namespace):
 
     def load(self, code: Code) -> LoadedTask:
         """See `Namespace.load`."""
-        with self._lock, self._recorded_modules.in_place():
+        with self._recorded_modules.in_place(), self._lock:
             return super().load(code)
 
     def class_of(self, tracker_id: str) -> type:

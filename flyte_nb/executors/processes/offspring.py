@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 
 __all__ = ["MARK", "children", "kill", "kill_marked"]
 
 MARK = "FLYTE_NB_WORKERS"
 """Environment variable that all descendants of a zygote carry: it finds those that nobody is a parent of any more."""
+
+LOOKS = 2
+"""So many in a row have to find nothing: a process may start another and end while one look goes by."""
+END_SECONDS = 2.0
+"""How long those that carry a mark may take to end."""
+
+PARENT, MEMORY_BYTES, ENVIRONMENT_END = 1, 20, 48
+"""Places in /proc/PID/stat, counted behind the name."""
 
 
 def kill(pid: int) -> None:
@@ -29,14 +38,45 @@ def children(pid: int) -> list[int]:
 
 
 def kill_marked(mark: str) -> None:
-    """Kills the processes, but not this one, that had the mark when they started. Does nothing without /proc."""
+    """Kills the processes, but not this one, that had the mark when they started, and waits until they have ended.
+
+    Does nothing without /proc.
+    """
     wanted = f"{MARK}={mark}".encode()
-    for pid in _processes():
-        if pid == os.getpid():
-            continue
-        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            if wanted in file.read().split(b"\0"):
-                kill(pid)
+    deadline = time.monotonic() + END_SECONDS
+    looks = LOOKS
+    while looks and time.monotonic() < deadline:
+        found = [pid for pid in _processes() if pid != os.getpid() and _kill_if_started_with(wanted, pid)]
+        looks = LOOKS if found else looks - 1
+        time.sleep(0.001)
+
+
+def _kill_if_started_with(wanted: bytes, pid: int) -> bool:
+    """Whether to look again."""
+    try:
+        environment = _environment(pid)
+    except OSError:  # it has ended, or is another user's
+        return False
+    if environment is None:
+        return True
+    if wanted not in environment.split(b"\0"):
+        return False
+    kill(pid)
+    return True
+
+
+def _environment(pid: int) -> bytes | None:
+    """What a process was started with; None while it is between two programs: then the system shows none."""
+    for _ in range(2):  # the second time what the first has missed: it may have begun its program meanwhile
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            if environment := file.read():
+                return environment
+        state = _state(pid)
+        if int(state[MEMORY_BYTES]) == 0:  # a zombie, or the system's own
+            return b""
+        if int(state[ENVIRONMENT_END]) == 0:
+            return None
+    return b""
 
 
 def _processes() -> list[int]:
@@ -47,6 +87,12 @@ def _processes() -> list[int]:
 
 
 def _parent(pid: int) -> int:
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[1])
+    with suppress(OSError):
+        return int(_state(pid)[PARENT])
     return 0
+
+
+def _state(pid: int) -> list[bytes]:
+    """What the system tells of a process, behind its name."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()

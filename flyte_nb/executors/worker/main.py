@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from flyte_nb.as_flyte import install_as_flyte
 from flyte_nb.authoring.context import Scope, current_scope
 from flyte_nb.errors import RuntimeSystemError
@@ -90,6 +92,7 @@ class Worker:
         self._executor = InlineExecutor()
         self._controller = WorkerController(self._link, loop, self._blobs, self._executor.threads)
         self._code: dict[str, Code] = {}
+        self._contents: dict[str, bytes] = {}
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._newest: WorkerAttempt | None = None
         namespace.fetch = self._fetch
@@ -107,13 +110,18 @@ class Worker:
             with suppress(FileNotFoundError):  # removed: the kernel, too, goes on
                 os.chdir(message.folder)
         elif isinstance(message, Ship):
-            self._code[message.code.digest] = message.code
+            self._keep(message)
         elif isinstance(message, Cancel):
             running = self._calls.get(message.call)
             if running is not None:
                 running.cancel()
         elif isinstance(message, Retire) and not self._retired.done():
             self._retired.set_result(None)
+
+    def _keep(self, message: Ship) -> None:
+        self._contents.update(message.contents)
+        entries = [replace(entry, pickled=self._contents[entry.digest]) for entry in message.code.entries]
+        self._code[message.code.digest] = replace(message.code, entries=entries)
 
     async def _run(self, message: Execute) -> None:
         number = message.call

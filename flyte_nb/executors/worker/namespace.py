@@ -52,6 +52,7 @@ __all__ = [
     "ShippedTask",
     "code_of_trace",
     "deployed",
+    "deployed_version",
     "fetch",
     "is_worker",
     "load",
@@ -285,6 +286,10 @@ class Namespace:
             task: TaskTemplate[Any, Any] = self._rebuilt(code.template, f"deployed task {name}")
             return task
 
+    def deployed_version(self, name: str) -> str:
+        """The version of a deployed task that is the latest throughout the run, empty where it has none. May block."""
+        return (self.fetch or fetch)(f"{DEPLOYED}{name}@").version
+
     # ---------------------------------------------------------------- calls that leave
 
     def reference(self, task: TaskTemplate[Any, Any]) -> TaskReference:
@@ -420,6 +425,11 @@ def reference(task: TaskTemplate[Any, Any]) -> TaskReference:
 def whole(task: TaskTemplate[Any, Any]) -> TaskTemplate[Any, Any]:
     """The task with its own function, for a run that a task starts in this process, see `Namespace.whole`."""
     return task if _namespace is None else _namespace.whole(task)
+
+
+def deployed_version(name: str) -> str:
+    """The version of a deployed task that is the latest throughout the run, see `Namespace.deployed_version`."""
+    return _own().deployed_version(name)
 
 
 def deployed(name: str, version: str) -> TaskTemplate[Any, Any]:
