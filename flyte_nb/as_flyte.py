@@ -2,6 +2,7 @@
 
     flyte_nb.install_as_flyte()          in a program, before anything imports flyte
     %load_ext flyte_nb.as_flyte          in a notebook
+    flyte-nb run hello.py main           whose `import flyte` is this package without a word
 
 The aliases are our modules: `sys.modules["flyte.io"] is flyte_nb.io`. They are made when they are imported. Workers and
 recorded code find them, too.
@@ -18,7 +19,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["install_as_flyte", "is_installed", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["install_as_flyte", "is_installed", "load_ipython_extension", "offer_as_flyte", "unload_ipython_extension"]
 
 OURS, FLYTES = "flyte_nb", "flyte"
 
@@ -62,13 +63,19 @@ def install_as_flyte() -> None:
             "stand for it any more. Restart the kernel, and install the alias before anything imports flyte.",
             name=FLYTES,
         )
-    sys.meta_path.insert(0, _Alias())
+    offer_as_flyte()
     importlib.import_module(FLYTES)
+
+
+def offer_as_flyte() -> None:
+    """Has `import flyte` give this package as soon as anything imports it: the alias is installed from then on."""
+    if not any(isinstance(finder, _Alias) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Alias())
 
 
 def is_installed() -> bool:
     """Whether `flyte` is this package in this process."""
-    return any(isinstance(finder, _Alias) for finder in sys.meta_path)
+    return FLYTES in sys.modules and sys.modules[FLYTES] is sys.modules.get(OURS)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -45,6 +45,19 @@ print(flyte_nb.run(flyte_nb.remote.Task.get("aliased.main", version="v1")).outpu
 import flyte
 assert flyte is flyte_nb
 """
+HELLO = """
+import flyte
+env = flyte.TaskEnvironment("hello")
+@env.task
+async def main() -> list:
+    from flyte_nb.as_flyte import is_installed
+    loaded = is_installed()
+    import flyte_nb.io, flyte_nb.report, flyte_nb.models
+    names = [flyte.io.__name__, flyte.report.__name__, flyte.models.__name__]
+    return [*names, loaded]
+if __name__ == "__main__":
+    raise SystemExit("not as a program")
+"""
 NAMES = "['flyte_nb.io', 'flyte_nb.report', 'flyte_nb.models']"
 
 
@@ -67,6 +80,15 @@ def test_the_aliases_are_our_modules_in_the_kernel_in_workers_and_in_recorded_co
     missing = "No module named 'flyte.extras': flyte_nb, which stands for flyte here, has none of that name"
     assert program(folder, PROGRAM) == [missing, NAMES, NAMES]
     assert program(folder, FETCHING) == [NAMES]
+
+
+def test_the_command_line_runs_code_that_was_written_for_flyte_unchanged(folder: Path) -> None:
+    (folder / "hello.py").write_text(HELLO)
+    (folder / "plain.py").write_text(HELLO.replace("import flyte\n", "import flyte_nb as flyte\n"))
+    run = "import sys\nfrom flyte_nb.cli.main import main\nsys.argv[1:] = {}\nmain()"
+    aliased = program(folder, run.format(["run", "--local", "--isolation", "process", "hello.py", "main"]))
+    assert aliased[-1] == f"o0 = {NAMES[:-1]}, True]"
+    assert program(folder, run.format(["run", "plain.py", "main"]))[-1] == f"o0 = {NAMES[:-1]}, False]"
 
 
 def test_it_is_refused_when_another_flyte_is_loaded(folder: Path) -> None:

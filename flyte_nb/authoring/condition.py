@@ -10,6 +10,7 @@ in a script on the console; `%flyte signal`, `flyte-nb signal` and `flyte.remote
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,8 +33,9 @@ class ConditionWebhook:
 
     Args:
         url: where a POST goes.
-        payload: its JSON body; `{callback_uri}` in it stands for `local://runs/RUN/conditions/NAME/signal`, which says
-            what to answer: there is no server that listens for it.
+        payload: its JSON body; `{callback_uri}` in it stands for the address to which the answer can be posted as JSON
+            while `flyte-nb serve` serves the store; else for `local://runs/RUN/conditions/NAME/signal`, which only says
+            what to answer.
     """
 
     url: str
@@ -164,7 +166,7 @@ def parse_answer(data_type: str, given: Answer) -> Answer:
         return str(given)
     try:
         return _PARSERS[data_type](given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{given!r} is no answer: {_WANTED[data_type]}") from None
 
 
@@ -204,9 +206,9 @@ def _parse_int(given: Answer) -> int:
 
 
 def _parse_float(given: Answer) -> float:
-    if isinstance(given, bool):
+    if isinstance(given, bool) or not math.isfinite(number := float(given)):
         raise TypeError(given)
-    return float(given)
+    return number
 
 
 DATA_TYPES = (bool, int, float, str)

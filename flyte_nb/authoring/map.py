@@ -21,12 +21,15 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.errors import SyncTaskCallInAsyncContextError
 from flyte_nb.syncify import syncify
 
-__all__ = ["map"]
+__all__ = ["deployed_task", "map"]
 
 MOST_CONCURRENT = 10_000
 """How many calls are started at a time when `concurrency` is 0, so that a million inputs do not fill the memory."""
 
 Call = Callable[..., Coroutine[Any, Any, Any]]
+
+deployed_task: list[Callable[[Any], TaskTemplate[..., Any] | None]] = []
+"""Gives the task that a deployed one stands for, None for anything else; may block. The room `remote` puts it here."""
 
 
 class _Map:
@@ -43,7 +46,7 @@ class _Map:
         """Calls a task with each of the inputs.
 
         Args:
-            func: the task, or a `functools.partial` of it that leaves one parameter open.
+            func: the task, a deployed one too, or a `functools.partial` of it that leaves one parameter open.
             args: one iterable for each parameter; the shortest ends the map.
             group_name: of the group, `TASK_map` unless given.
             concurrency: how many calls at a time, 0 for no limit.
@@ -88,7 +91,7 @@ class _Map:
         """The same for async tasks; see `flyte.map`."""
         if not args:
             return
-        call, name = _callable(func)
+        call, name = _callable(func) if isinstance(func, TaskTemplate) else await asyncio.to_thread(_callable, func)
         results = _stream(call, args, f"{name}_{group_name or 'map'}", concurrency, return_exceptions)
         try:
             async for result in results:
@@ -151,9 +154,10 @@ async def _next(results: AsyncGenerator[Any, None]) -> Any:
 
 def _callable(func: TaskTemplate[..., Any] | functools.partial[Any]) -> tuple[Call, str]:
     """How to call the task with one set of inputs, and its name."""
-    task = func.func if isinstance(func, functools.partial) else func
-    if not isinstance(task, TaskTemplate):
-        raise TypeError(f"flyte.map takes a task or a functools.partial of one, got {task!r}.")
+    given: Any = func.func if isinstance(func, functools.partial) else func
+    task = given if isinstance(given, TaskTemplate) else next((find(given) for find in deployed_task), None)
+    if task is None:
+        raise TypeError(f"flyte.map takes a task or a functools.partial of one, got {given!r}.")
     if not isinstance(func, functools.partial):
         return task.aio, task.name
     _check_partial(func, task)

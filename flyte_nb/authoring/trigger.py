@@ -303,7 +303,7 @@ class Trigger:
 
 
 def _check_cron(expression: str) -> None:
-    if expression in _CRON_SHORTHANDS or re.fullmatch(r"@every \d+[smhd]", expression):
+    if expression in _CRON_SHORTHANDS or re.fullmatch(r"@every [1-9]\d{0,8}[smhd]", expression):
         return
     parts = expression.split()
     if len(parts) != len(_CRON_FIELDS):

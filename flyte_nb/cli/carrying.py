@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.remote import launch
+from flyte_nb.remote import origins
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.parameters import Given, describe_parameters
 from flyte_nb.remote.plain import run_tree
@@ -72,11 +72,11 @@ def started_by(notebook: str) -> Iterator[None]:
     def origin() -> tuple[str, str]:
         return notebook, ""
 
-    launch.origins.append(origin)
+    origins.origins.append(origin)
     try:
         yield
     finally:
-        launch.origins.remove(origin)
+        origins.origins.remove(origin)
 
 
 @contextmanager
@@ -88,6 +88,8 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
     except (CommandError, KeyError) as error:
         raise Misused(str(error.args[0])) from None
+    except BaseRuntimeError as error:  # code that is gone, or that another Python compiled
+        raise Misused(str(error)) from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)

@@ -9,7 +9,7 @@ import click
 
 from flyte_nb.checking.check import check as check_task
 from flyte_nb.cli.carrying import one_line_errors
-from flyte_nb.cli.taskfile import load_target
+from flyte_nb.cli.taskfile import existing_file, load_target
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.search import find_task, tasks_in
 
@@ -17,7 +17,7 @@ __all__ = ["check"]
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", callback=existing_file)
 @click.argument("task", required=False)
 def check(file: Path, task: str | None) -> None:
     """Finds mistakes in TASK of FILE, or in all its tasks, and in all they can reach; runs none of them.

@@ -9,7 +9,7 @@ import click
 from flyte_nb.authoring.environment import TaskEnvironment
 from flyte_nb.cli.carrying import one_line_errors, started_by
 from flyte_nb.cli.output import echo_rows, output_option
-from flyte_nb.cli.taskfile import load_target
+from flyte_nb.cli.taskfile import existing_file, load_target
 from flyte_nb.errors import DeploymentError
 from flyte_nb.remote.deploy import deploy as deploy_environments
 from flyte_nb.remote.errors import CommandError
@@ -22,7 +22,7 @@ __all__ = ["deploy"]
 @click.option("--version", help="Of all its tasks; a digest of the code unless told.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deployed.")
 @output_option
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", callback=existing_file)
 @click.argument("env", required=False)
 def deploy(version: str | None, dry_run: bool, output: str, file: Path, env: str | None) -> None:
     """Deploys the environments of FILE with their tasks, code and triggers, or one ENV and those it depends on.
@@ -38,7 +38,7 @@ def deploy(version: str | None, dry_run: bool, output: str, file: Path, env: str
             raise CommandError(str(error.args[-1])) from None
     tasks = [task for one in deployments for env in one.envs.values() for task in env.deployed_entities]
     cells = [
-        (task.get_name(), task.deployed_task.version, task.outcome, ", ".join(t.name for t in task.deployed_triggers))
+        (task.get_name(), task.deployed_task.version, task.outcome, [t.name for t in task.deployed_triggers])
         for task in tasks
     ]
     echo_rows(output, ("task", "version", "outcome", "triggers"), cells, "Its environments have no tasks.")

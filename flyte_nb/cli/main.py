@@ -8,22 +8,26 @@ from typing import Any
 
 import click
 
+from flyte_nb.as_flyte import offer_as_flyte
 from flyte_nb.cli.carrying import one_line_errors, tree_of
 from flyte_nb.cli.checking import check
 from flyte_nb.cli.deploying import deploy
+from flyte_nb.cli.filters import NOT_NEGATIVE, run_filters
 from flyte_nb.cli.getting import get
 from flyte_nb.cli.housekeeping import HOUSEKEEPING
 from flyte_nb.cli.output import print_columns
+from flyte_nb.cli.publishing import publish
 from flyte_nb.cli.repeating import fork, recover, rerun
 from flyte_nb.cli.running import run
 from flyte_nb.cli.serve import serve
 from flyte_nb.cli.signaling import signal
+from flyte_nb.cli.triggering import delete, update
 from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.remote.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
 from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
 from flyte_nb.remote.interrupted import interrupted_among
 from flyte_nb.remote.parameters import labels_of
-from flyte_nb.remote.plain import PHASES, duration_text, error_line
+from flyte_nb.remote.plain import duration_text, error_line
 from flyte_nb.remote.search import find_run
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import RunRow
@@ -46,17 +50,17 @@ cli.add_command(check)
 cli.add_command(rerun)
 cli.add_command(recover)
 cli.add_command(fork)
+cli.add_command(publish)
 cli.add_command(serve)
 cli.add_command(signal)
+cli.add_command(update)
+cli.add_command(delete)
 for command in HOUSEKEEPING:
     cli.add_command(command)
 
 
 @cli.command()
-@click.option("--limit", default=20, show_default=True, help="At most so many.")
-@click.option("--phase", type=click.Choice(PHASES), multiple=True, help="Only runs in this phase.")
-@click.option("--task", help="Only runs of this task.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only runs with this label.")
+@run_filters
 def runs(limit: int, phase: Sequence[str], task: str | None, labels: Sequence[str]) -> None:
     """Lists runs, newest first."""
     with one_line_errors():
@@ -80,7 +84,7 @@ def show(run: str) -> None:
 @cli.command(epilog=RUN_NAMES)
 @click.argument("run")
 @click.argument("action", required=False)
-@click.option("--limit", type=int, help="Only the last so many entries.")
+@click.option("--limit", "--lines", type=NOT_NEGATIVE, help="Only the last so many entries.")
 def logs(run: str, action: str | None, limit: int | None) -> None:
     """Prints what a run's tasks printed, or one ACTION's."""
     with one_line_errors():
@@ -158,7 +162,8 @@ def clear_cache(task: str | None, older_than: str | None, everything: bool) -> N
 
 
 def main() -> None:
-    """The program `flyte-nb`."""
+    """The program `flyte-nb`, in which `import flyte` gives this package: code written for Flyte 2 runs unchanged."""
+    offer_as_flyte()
     cli()
 
 

@@ -31,7 +31,7 @@ def echo_rows(output: str, titles: Sequence[str], rows: Sequence[Sequence[Any]],
         objects = [dict(zip(titles, row, strict=True)) for row in rows]
         click.echo(json.dumps(objects, indent=2, default=_json_of))
     elif rows:
-        heads = [title.removesuffix("_seconds").upper() for title in titles]
+        heads = [title.removesuffix("_seconds").replace("_", " ").upper() for title in titles]
         print_columns([heads, *[[_cell_of(cell) for cell in row] for row in rows]])
     else:
         click.echo(nothing)
@@ -59,12 +59,16 @@ def _cell_of(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return duration_text(value * 1e3)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, dict):
         return ", ".join(f"{key}={item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return str(value)
 
 

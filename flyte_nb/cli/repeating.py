@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs
-from flyte_nb.cli.taskfile import load_target
+from flyte_nb.cli.taskfile import existing_file, load_target
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.progress import show_progress
 from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
@@ -22,22 +22,30 @@ RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`. Inputs that ar
 WORDS: dict[str, Any] = {"ignore_unknown_options": True}
 inputs_argument = click.argument("inputs", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE ...]")
 force_option = click.option(
-    "--force", "forced", multiple=True, metavar="ACTION", help="An action that runs again all the same."
+    "--force",
+    "--force-rerun-action",
+    "forced",
+    multiple=True,
+    metavar="ACTION",
+    help="An action that runs again all the same.",
 )
 
 
 @click.command(context_settings=WORDS, epilog=RUN_NAMES)
-@click.option("--action", help="Begins with this action's task and inputs.")
+@click.option("--action", "--action-name", help="Begins with this action's task and inputs.")
 @click.option("--recover", "is_recovery", is_flag=True, help="Reuses what finished: goes on where RUN stopped.")
+@force_option
 @click.argument("run")
 @inputs_argument
-def rerun(action: str | None, is_recovery: bool, run: str, inputs: Sequence[str]) -> None:
+def rerun(action: str | None, is_recovery: bool, forced: Sequence[str], run: str, inputs: Sequence[str]) -> None:
     """Runs the recorded code of RUN again, whatever its file says now."""
     with one_line_errors():
         if is_recovery and action is not None:
             raise CommandError("--action begins with another task: it cannot be combined with --recover")
+        if forced and not is_recovery:
+            raise CommandError("--force is of a recovery, which reuses the others: rerun --recover --force ACTION RUN")
         found = find_run(run)
-        asked = ask_recovery(found, ()) if is_recovery else ask_rerun(found, action)
+        asked = ask_recovery(found, forced) if is_recovery else ask_rerun(found, action)
         carry_out_asked(asked, inputs, found.notebook)
 
 
@@ -57,7 +65,7 @@ def recover(forced: Sequence[str], run: str, inputs: Sequence[str]) -> None:
 @force_option
 @click.option("--dry-run", is_flag=True, help="Only tells what will be reused, and what runs again and why.")
 @click.argument("run")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", callback=existing_file)
 @click.argument("task")
 @inputs_argument
 def fork(forced: Sequence[str], dry_run: bool, run: str, file: Path, task: str, inputs: Sequence[str]) -> None:

@@ -11,13 +11,13 @@ import click
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs
-from flyte_nb.cli.taskfile import load_target
+from flyte_nb.cli.taskfile import load_target, near_files
 from flyte_nb.engine.isolation import ISOLATIONS
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.parameters import Given, parameter_help
+from flyte_nb.remote.parameters import Given, labels_of, parameter_help
 from flyte_nb.remote.progress import show_progress
-from flyte_nb.remote.search import did_you_mean, find_deployed_task, find_task
+from flyte_nb.remote.search import did_you_mean, find_deployed_task, find_task, tasks_in
 from flyte_nb.remote.source import source
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.previews import short_text
@@ -32,26 +32,44 @@ HELP = ("--help", "-h")
 @click.option("--local", is_flag=True, help="On this machine: what it does anyway; accepted as Flyte's.")
 @click.option("--name", help="Of the run; a fresh one unless told.")
 @click.option("--isolation", type=click.Choice(ISOLATIONS), help="Where its tasks run.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the run.")
+@click.option("--version", help="Of the deployed task; the latest unless told.")
 @click.argument("file", metavar="FILE|deployed-task")
-@click.argument("task")
+@click.argument("task", required=False)
 @click.argument("inputs", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE ...]")
 def run(
-    local: bool, name: str | None, isolation: Isolation | None, file: str, task: str, inputs: Sequence[str]
+    local: bool,
+    name: str | None,
+    isolation: Isolation | None,
+    labels: Sequence[str],
+    version: str | None,
+    file: str,
+    task: str | None,
+    inputs: Sequence[str],
 ) -> None:
-    """Runs TASK of FILE with its inputs: flyte-nb run train.py fit --depth 3 --label team=risk
+    """Runs TASK of FILE with its inputs: flyte-nb run --label team=risk train.py fit --depth 3
 
     FILE is a Python file or a notebook; `flyte-nb run deployed-task ENVIRONMENT.TASK[:VERSION]` runs a deployed task.
-    `flyte-nb run FILE TASK --help` shows the task's inputs.
+    `flyte-nb run FILE` names the tasks of a file, `flyte-nb run FILE TASK --help` a task's inputs. --label,
+    --isolation and --version may stand behind TASK, too, where it has no inputs of those names.
 
     Prints what the task prints, then the run's tree and outputs. Exits with 0; with 1 when the run fails, with 2 when
     it could not be started as asked, with 130 when it was interrupted: the run is aborted then.
     """
     with one_line_errors():
-        found = _deployed(task) if file == DEPLOYED else _task_of_file(file, task)
+        if version is not None and file != DEPLOYED:
+            raise CommandError(f"--version is of a deployed task: flyte-nb run --version {version} {DEPLOYED} NAME")
+        if task is None or task in HELP:
+            raise CommandError(f"Say which task: flyte-nb run {file} TASK. {_known(file)}")
+        if file == DEPLOYED:
+            words, inputs = (f"{task}:{version}", inputs) if version else _with_version(task, inputs)
+            found = _deployed(words)
+        else:
+            found = _task_of_file(file, task)
         if any(word in inputs for word in HELP):
             click.echo(usage_of(found, file, task))
             return
-        given = Given(found, isolation=isolation, name=name)
+        given = Given(found, labels=labels_of(labels), isolation=isolation, name=name)
         take_inputs(given, inputs)
         show_progress(leaves_line=False)
         with started_by("" if file == DEPLOYED else Path(file).name):
@@ -71,22 +89,53 @@ def usage_of(task: TaskTemplate[Any, Any], file: str, words: str) -> str:
         rule = "[required]" if is_required else f"[default: {short_text(default)}]"
         option = f"--{name.replace('_', '-')} {describe_type(declared)}"
         rows.append((option, " ".join(filter(None, (parameter_help(task, name), rule)))))
-    rows += [("--label KEY=VALUE", "A label of the run."), ("-h, --help", "Show this message and exit.")]
+    if "label" not in task.native_interface.inputs:
+        rows.append(("--label KEY=VALUE", "A label of the run."))
+    rows.append(("-h, --help", "Show this message and exit."))
     width = max(len(option) for option, _ in rows)
     return "\n".join([*lines, "", "Options:", *(f"  {option.ljust(width)}  {text}" for option, text in rows)])
 
 
 def _task_of_file(file: str, task: str) -> TaskTemplate[Any, Any]:
+    return find_task(vars(load_target(_existing(file), task)), task)
+
+
+def _existing(file: str) -> Path:
     path = Path(file)
-    if not path.is_file():
-        raise CommandError(f"There is no file {file}. A deployed task runs with: flyte-nb run {DEPLOYED} NAME")
-    return find_task(vars(load_target(path, task)), task)
+    if path.is_file():
+        return path
+    near = near_files(path, DEPLOYED) or f" A deployed task: flyte-nb run {DEPLOYED} NAME"
+    raise CommandError(f"There is no file {file}.{near}")
+
+
+def _known(file: str) -> str:
+    """The tasks that a file has, or that are deployed, as a sentence."""
+    if file == DEPLOYED:
+        return _known_deployed()
+    tasks = sorted({task.name.rpartition(".")[2] for task in tasks_in(vars(load_target(_existing(file)))).values()})
+    return f"Tasks there: {', '.join(tasks) or 'none; declare one with @env.task'}."
+
+
+def _known_deployed() -> str:
+    known = sorted({row.task for row in source.deployed_tasks()})
+    return f"Deployed: {', '.join(known[:10]) or 'none; flyte-nb deploy FILE'}."
+
+
+def _with_version(task: str, inputs: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The words for a deployed task whose `--version V` stands behind it, and its inputs without.
+
+    A task that has an input of that name keeps it.
+    """
+    at = inputs.index("--version") + 1 if "--version" in inputs else len(inputs)
+    named = {name for row in source.deployed_tasks(task, limit=1) for name, _ in row.inputs}
+    if at >= len(inputs) or "version" in named:
+        return task, inputs
+    return f"{task}:{inputs[at]}", [*inputs[: at - 1], *inputs[at + 1 :]]
 
 
 def _deployed(words: str) -> TaskTemplate[Any, Any]:
     found = find_deployed_task(words)
     if found is None:
-        known = sorted({row.task for row in source.deployed_tasks()})
-        near = did_you_mean(words, known) or f" Deployed: {', '.join(known[:10]) or 'none; flyte-nb deploy FILE'}."
+        near = did_you_mean(words, {row.task for row in source.deployed_tasks()}) or f" {_known_deployed()}"
         raise CommandError(f"No deployed task is named {words!r}.{near}")
     return found

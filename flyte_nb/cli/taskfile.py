@@ -8,12 +8,33 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+import click
+
 from flyte_nb.cli.notebookfile import load_notebook
 from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.search import did_you_mean
 
-__all__ = ["load_file", "load_target"]
+__all__ = ["existing_file", "load_file", "load_target", "near_files"]
 
 NOTEBOOK = ".ipynb"
+
+
+def existing_file(context: click.Context, parameter: click.Parameter, file: str) -> Path:
+    """The Python file or notebook that an argument names: a callback of `click.argument`.
+
+    Raises:
+        click.BadParameter: there is none; the message names near ones.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise click.BadParameter(f"there is no file {file}.{near_files(path)}", context, parameter)
+    return path
+
+
+def near_files(path: Path, *others: str) -> str:
+    """` Did you mean train.py?` where the folder of a file that is not there has one of a near name, else empty."""
+    beside = [other.name for other in path.parent.glob("*") if other.suffix in (".py", NOTEBOOK)]
+    return did_you_mean(path.name, [*beside, *others])
 
 
 def load_target(path: Path, task: str | None = None) -> ModuleType:

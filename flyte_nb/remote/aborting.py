@@ -13,10 +13,12 @@ from flyte_nb.errors import ConditionNotFoundError
 from flyte_nb.store.owner import Owner
 from flyte_nb.store.queries import Store
 from flyte_nb.store.requests import ABORT, SIGNAL, Request, Requests
+from flyte_nb.store.rows import ActionRow
 from flyte_nb.store.values import ValueStore
+from flyte_nb.types.base import Blobs
 from flyte_nb.types.steps import decode_values
 
-__all__ = ["abort_elsewhere", "signal_elsewhere"]
+__all__ = ["abort_elsewhere", "fitting_answer", "signal_elsewhere"]
 
 TAKEN_SECONDS = 10.0
 """How long a process may take to read a request; it looks ten times a second."""
@@ -59,14 +61,28 @@ def signal_elsewhere(store: Store, run: str, action: str, answer: Answer) -> Non
         flyte_nb.errors.ConditionNotFoundError: it is no condition, or does not wait any more.
         TimeoutError: its process does not answer.
     """
-    row = store.action(run, action)
-    if row.kind != "condition":
-        raise ConditionNotFoundError(f"Action {action} of run {run} is a {row.kind}, no condition: {row.task}")
-    data_type = decode_values(row.inputs, ValueStore(store.home))[DATA_TYPE]
-    value = parse_answer(data_type, answer)
-    if row.phase != "paused":
-        raise ConditionNotFoundError(f"Condition '{row.task}' of run {run} does not wait any more: {row.phase}.")
+    value = fitting_answer(store.action(run, action), answer, ValueStore(store.home))
     _ask_owner(store, Request(SIGNAL, run, action, "", value=value))
+
+
+def fitting_answer(row: ActionRow, answer: Answer, blobs: Blobs) -> Answer:
+    """An answer as the condition of an action wants it.
+
+    Args:
+        row: the action.
+        answer: the answer, or its text as a person writes it.
+        blobs: where the large values of the action are.
+
+    Raises:
+        ValueError: the answer is not of the condition's type.
+        flyte_nb.errors.ConditionNotFoundError: the action is no condition, or does not wait any more.
+    """
+    if row.kind != "condition":
+        raise ConditionNotFoundError(f"Action {row.name} of run {row.run} is a {row.kind}, no condition: {row.task}")
+    value = parse_answer(decode_values(row.inputs, blobs)[DATA_TYPE], answer)
+    if row.phase != "paused":
+        raise ConditionNotFoundError(f"Condition '{row.task}' of run {row.run} does not wait any more: {row.phase}.")
+    return value
 
 
 def _ask_owner(store: Store, asked: Request) -> None:

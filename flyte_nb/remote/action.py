@@ -3,49 +3,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
-from flyte_nb.errors import ActionAbortedError, BaseRuntimeError, from_code
+from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
+from flyte_nb.remote.failures import ErrorInfo, error_of, no_outputs
+from flyte_nb.remote.listing import TimeFilter, is_newest_first
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.paths import outline_of
+from flyte_nb.remote.phases import PhaseTimes, check_awaited, duration_of, utc_time, utc_time_or_none
+from flyte_nb.remote.recorded_values import recorded_inputs, recorded_outputs
 from flyte_nb.remote.source import source
-from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import AttemptRow
-from flyte_nb.types.anything import decode_anything
-from flyte_nb.types.offload import unpack_values
 
-__all__ = ["Action", "ActionDetails", "Actions", "ErrorInfo"]
-
-
-class ErrorInfo:
-    """Why an action failed.
-
-    Attributes:
-        code: name of the original exception's class.
-        kind: user, system or unknown.
-        message: its message.
-        place: cell and line of the innermost frame of the user's code.
-        traceback: the user's frames, as text.
-    """
-
-    def __init__(self, code: str, kind: str, message: str, place: str, traceback: str) -> None:
-        self.code = code
-        self.kind = kind
-        self.message = message
-        self.place = place
-        self.traceback = traceback
-
-    def __repr__(self) -> str:
-        where = f" ({self.place})" if self.place else ""
-        return f"{self.code}: {self.message}{where}"
+__all__ = ["Action", "ActionDetails", "Actions"]
 
 
 class Action:
@@ -82,10 +60,34 @@ class Action:
         for_run_name: str,
         in_phase: tuple[ActionPhase | str, ...] | None = None,
         parent_name: str | None = None,
+        sort_by: tuple[str, str] | None = None,
+        created_at: TimeFilter | None = None,
+        updated_at: TimeFilter | None = None,
     ) -> Iterator[Action]:
-        """The actions of a run, parents before their children."""
+        """The actions of a run, parents before their children.
+
+        Args:
+            for_run_name: name of the run.
+            in_phase: only actions in one of these phases.
+            parent_name: only what this action called.
+            sort_by: `("created_at", "asc" | "desc")`.
+            created_at: only actions queued in this time.
+            updated_at: only actions that ended in this time.
+
+        Raises:
+            KeyError: there is no such run; the message names near ones.
+            ValueError: they cannot be sorted by that, or there is no such phase.
+        """
+        newest_first = is_newest_first(sort_by, "Actions", ("created_at", "start_time"))
+        source.run(for_run_name)
         actions = Actions(cls(for_run_name, row.name, row) for row in source.actions(for_run_name))
-        return iter(actions.where(phase=in_phase, parent=parent_name))
+        kept = [
+            action
+            for action in actions.where(phase=in_phase, parent=parent_name)
+            if (created_at is None or created_at.holds(action.start_time))
+            and (updated_at is None or (action.end_time is not None and updated_at.holds(action.end_time)))
+        ]
+        return iter(kept[::-1] if newest_first else kept)
 
     @property
     def name(self) -> str:
@@ -127,6 +129,16 @@ class Action:
     def start_time(self) -> datetime:
         """When it was queued, UTC."""
         return utc_time(self._row.queued_ns)
+
+    @property
+    def initializing_at(self) -> datetime | None:
+        """Since when the place where its last attempt runs was prepared, UTC; None where nothing had to be."""
+        return utc_time_or_none(self._row.initializing_ns)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended, UTC; None while it lives."""
+        return utc_time_or_none(self._row.ended_ns)
 
     @property
     def duration(self) -> timedelta:
@@ -180,17 +192,8 @@ class Action:
 
     @blocking_method
     def inputs(self: Action) -> ActionInputs:
-        """Its inputs by name: fresh values. Values whose types cannot be loaded come as plain data."""
-        row = self._with_values()
-        if row.kind != "task":
-            names = [name for name, _ in row.trace_inputs or ()]
-            return ActionInputs(zip(names, _decode_anything(row.inputs), strict=False))
-        signature = source.signature(self.run_name, row)
-        if signature is None:
-            task = source.task(self.run_name, row.spec)
-            names = [name for name, _ in task.inputs] if task is not None else []
-            return ActionInputs(zip(names, _decode_anything(row.inputs), strict=False))
-        return ActionInputs(signature.decode_inputs(row.inputs, source.blobs))
+        """Its inputs by name: fresh values, see `flyte_nb.remote.recorded_values`."""
+        return ActionInputs(recorded_inputs(self.run_name, self._with_values()))
 
     @blocking_method
     def outputs(self: Action) -> ActionOutputs:
@@ -201,15 +204,8 @@ class Action:
         """
         row = self._with_values()
         if row.outputs is None:
-            raise self.error or _no_outputs(self)
-        if row.kind != "task":
-            return ActionOutputs(_decode_anything(row.outputs), ["o0"])
-        signature = source.signature(self.run_name, row)
-        if signature is None:
-            task = source.task(self.run_name, row.spec)
-            names = [name for name, _ in task.outputs] if task is not None else []
-            return ActionOutputs(_decode_anything(row.outputs), names)
-        return ActionOutputs(signature.decode_outputs(row.outputs, source.blobs), signature.output_names)
+            raise self.error or no_outputs(self.name, self.phase)
+        return ActionOutputs(*recorded_outputs(self.run_name, row, row.outputs))
 
     def _with_values(self) -> Any:
         """The row; one of a backend's list, which tells no values, is looked up again."""
@@ -234,7 +230,12 @@ class Action:
             attempt: only those of this attempt.
             filter_system: accepted for Flyte's sake; the engine writes no lines of its own into a log.
             show_ts: each line after its time.
+
+        Raises:
+            ValueError: there is no such attempt.
         """
+        if attempt is not None and not 1 <= attempt <= self.attempt:
+            raise ValueError(f"Action {self.name} has no attempt {attempt}; attempts: 1 to {self.attempt}")
         return self.logs().of_attempt(attempt).lines(show_ts)
 
     @blocking_method
@@ -272,12 +273,39 @@ class Action:
 
     @blocking_method
     def wait(self: Action, quiet: bool = False, wait_for: str = "terminal") -> None:
-        """Returns when it is over (or, with `wait_for="running"`, when it runs)."""
+        """Returns when it is over (or, with `wait_for="running"`, when it runs).
+
+        Raises:
+            ValueError: it is asked to wait for something else.
+        """
+        check_awaited(wait_for)
         while not (self.sync().done() or (wait_for == "running" and self.phase == ActionPhase.RUNNING)):
             source.wait(self.run_name, self.name, self.phase.value)
 
-    def details(self) -> ActionDetails:
-        """The same action, under Flyte's name for its details."""
+    async def watch(self, cache_data_on_done: bool = False, wait_for: str = "terminal") -> AsyncIterator[ActionDetails]:
+        """Its details each time its phase changes, until it is over (or, with `wait_for="running"`, until it runs).
+
+        Args:
+            cache_data_on_done: accepted for Flyte's sake; inputs and outputs are at hand anyway.
+            wait_for: `terminal` or `running`.
+
+        Raises:
+            ValueError: it is asked to wait for something else.
+        """
+        check_awaited(wait_for)
+        seen = None
+        while True:
+            details = await asyncio.to_thread(Action(self.run_name, self.name).details)
+            if details.phase != seen:
+                seen = details.phase
+                yield details
+            if details.done() or (wait_for == "running" and details.is_running):
+                return
+            await asyncio.to_thread(source.wait, self.run_name, self.name, details.phase.value)
+
+    @blocking_method
+    def details(self: Action) -> ActionDetails:
+        """The same action with its details."""
         return ActionDetails(self.run_name, self.name, self._row)
 
     def sync(self) -> Action:
@@ -310,8 +338,26 @@ class Action:
         return f"<{self.task_name} {self.name} {self.phase.value} {self.duration.total_seconds():.3f} s>"
 
 
-class ActionDetails(Action):
-    """Flyte's name for an action with its details; an `Action` has them all."""
+class ActionDetails(Action, PhaseTimes):
+    """An action with what Flyte tells of it under its details."""
+
+    @property
+    def error_message(self) -> str:
+        """Why it failed; empty where it did not."""
+        return self.error_info.message if self.error_info is not None else ""
+
+    def logs_available(self, attempt: int | None = None) -> bool:
+        """Whether it (its last attempt unless given) printed anything.
+
+        Raises:
+            ValueError: there is no such attempt.
+        """
+        return next(iter(self.get_logs(attempt)), None) is not None
+
+    async def watch_updates(self, cache_data_on_done: bool = False) -> AsyncIterator[ActionDetails]:
+        """See `Action.watch`."""
+        async for details in self.watch(cache_data_on_done):
+            yield details
 
 
 class Actions(list[Action]):
@@ -352,34 +398,3 @@ class Actions(list[Action]):
         import pandas
 
         return pandas.DataFrame([action.to_dict() for action in self])
-
-
-def error_of(phase: str, record: ErrorRecord | None) -> BaseRuntimeError | None:
-    """The error that Flyte raises for a recorded failure, or for an end from outside; None without a record."""
-    if record is None:
-        return None
-    if phase == ActionPhase.ABORTED:
-        return ActionAbortedError(record.message)
-    return from_code(record.code, record.kind, record.message)
-
-
-def utc_time(at_ns: int) -> datetime:
-    """A moment as people write it: its microsecond, never a later one."""
-    return datetime.fromtimestamp(at_ns // 1000 / 1e6, UTC)
-
-
-def duration_of(start_ns: int | None, end_ns: int | None) -> timedelta:
-    """The time between two moments; up to now where the end is open, zero where the start is."""
-    if start_ns is None:
-        return timedelta(0)
-    return timedelta(microseconds=((end_ns if end_ns is not None else time.time_ns()) - start_ns) / 1000)
-
-
-def _decode_anything(payload: bytes) -> list[Any]:
-    return [decode_anything(tree, source.blobs) for tree in unpack_values(payload, source.blobs)]
-
-
-def _no_outputs(action: Action) -> BaseRuntimeError:
-    if action.phase == ActionPhase.ABORTED:
-        return ActionAbortedError(f"Action {action.name} was aborted: it has no outputs")
-    return from_code("NoOutputs", "user", f"Action {action.name} is {action.phase.value}: it has no outputs yet")

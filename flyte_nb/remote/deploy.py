@@ -19,7 +19,7 @@ import msgspec
 from flyte_nb.authoring.environment import Environment, TaskEnvironment
 from flyte_nb.authoring.image import Image
 from flyte_nb.authoring.task import TaskTemplate
-from flyte_nb.engine.code.digests import deep_digest, own_digest
+from flyte_nb.engine.code.digests import deep_digest, own_digest, steps_of
 from flyte_nb.engine.declarations import pickled_types, place_of_task, settings_of, source_of, text_of
 from flyte_nb.engine.hashing import hash_struct
 from flyte_nb.engine.parts import Part
@@ -27,9 +27,10 @@ from flyte_nb.engine.session import Session, session
 from flyte_nb.errors import DeploymentError
 from flyte_nb.executors.worker.namespace import whole
 from flyte_nb.interface import NativeInterface
-from flyte_nb.remote.calls import Blocking, blocking
+from flyte_nb.remote.calls import blocking
 from flyte_nb.remote.deployment import DeployedTask, DeployedTaskEnvironment, Deployment
-from flyte_nb.remote.launch import COPY_STYLES, origin_of_call
+from flyte_nb.remote.launch import COPY_STYLES
+from flyte_nb.remote.origins import origin_of_call
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger_specs import trigger_of
 from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
@@ -50,7 +51,8 @@ OF_RESOURCES = ("image", "resources")
 """Settings that stand in columns of their own."""
 
 
-def _deploy(
+@blocking
+def deploy(
     *envs: Environment,
     dry_run: bool = False,
     version: str | None = None,
@@ -76,8 +78,8 @@ def _deploy(
         One deployment for each environment that was given and that no other one depends on.
 
     Raises:
-        TypeError: something is not an environment.
-        ValueError: two environments have the same name, or there is no such copy style.
+        TypeError: something is not an environment, or the version is no text.
+        ValueError: two environments have the same name, the version is empty, or there is no such copy style.
         flyte_nb.errors.DeploymentError: the code of a task, a default or a trigger cannot be recorded, or
             `copy_style="none"` without a version.
     """
@@ -88,14 +90,12 @@ def _deploy(
         raise ValueError(f"copy_style must be one of {', '.join(COPY_STYLES)}, got {copy_style!r}")
     if copy_style == "none" and not version:
         raise DeploymentError("Version must be set when copy_style is none")
+    if version is not None and not isinstance(version, str):
+        raise TypeError(f"version must be a text, got {short_text(version)}")
     if version is not None and not version.strip():
         raise ValueError(f"version must not be empty, got {version!r}; leave it out for a digest of the code")
     active = session()
     return [_Deploying(active, plan, version, dry_run).deployment() for plan in plan_deploy(*envs)]
-
-
-deploy: Blocking[..., list[Deployment]] = blocking(_deploy)
-deploy.__name__ = deploy.__qualname__ = "deploy"  # type: ignore[attr-defined]
 
 
 def plan_deploy(*envs: Environment) -> list[Plan]:
@@ -114,6 +114,8 @@ def plan_deploy(*envs: Environment) -> list[Plan]:
         _discover(env, plan)
         for name, found in plan.items():
             _check_name(planned.get(name, found), found)
+        _check_calls(plan)
+        plans = [earlier for earlier in plans if next(iter(earlier)) not in plan]
         plans.append(plan)
         planned.update(plan)
     return plans
@@ -128,6 +130,15 @@ def _discover(env: Environment, plan: Plan) -> None:
     plan[env.name] = env
     for dependency in env.depends_on:
         _discover(dependency, plan)
+
+
+def _check_calls(plan: Plan) -> None:
+    """Refuses tasks that call one of an environment of the same name that was declared since."""
+    for task in [task for env in plan.values() for task in env.tasks.values()]:
+        for step in steps_of(task):
+            called = step.parent_env() if isinstance(step, TaskTemplate) and step.parent_env is not None else None
+            if called is not None:
+                _check_name(plan.get(called.name, called), called)
 
 
 def _check_name(known: TaskEnvironment, env: TaskEnvironment) -> None:
@@ -157,8 +168,10 @@ class _Deploying:
         self._events: list[DeploymentEvent] = []
         tasks = [task for env in plan.values() for task in env.tasks.values()]
         self._triggers = {task: [self._trigger(task, trigger) for trigger in task.triggers] for task in tasks}
+        self._is_digest = version is None
         self._version = version or self._digest(tasks)
         self._known = {row.task: row for row in source.deployed_versions([task.name for task in tasks], self._version)}
+        self._known_triggers = source.triggers(version=self._version) if self._known else []
 
     def deployment(self) -> Deployment:
         """Deploys it."""
@@ -168,7 +181,22 @@ class _Deploying:
         }
         if self._events and not self._is_dry_run:
             self._record()
+        if self._is_digest:
+            self._compare_with_latest()
         return Deployment(envs)
+
+    def _compare_with_latest(self) -> None:
+        """Warns where this code is there already, but other code was deployed since."""
+        known = next(iter(self._known.values()), None)
+        latest = source.deployed_task(known.task).version if known is not None else self._version
+        if known is not None and latest != self._version:
+            logger.warning(
+                "Version %s of %s was deployed before, and version %s since, which stays the latest. Name the version "
+                "where it is called, or deploy it under another one: flyte.deploy(..., version=...).",
+                self._version,
+                known.task,
+                latest,
+            )
 
     def _record(self) -> None:
         if source.backend is None:
@@ -179,11 +207,12 @@ class _Deploying:
     def _deployed(self, env: TaskEnvironment, task: TaskTemplate[Any, Any]) -> DeployedTask:
         known = self._known.get(task.name)
         if known is not None:
-            return DeployedTask(known, source.triggers(task.name, known.version), self._compared(known, task))
+            triggers = [row for row in self._known_triggers if row.task == task.name]
+            return DeployedTask(known, triggers, self._compared(known, task))
         event = self._task_event(env, task)
-        triggers = [msgspec.structs.replace(trigger, version=self._version) for trigger in self._triggers[task]]
-        self._events += [event, *triggers]
-        rows = [TriggerRow(**_row_of(trigger), changed_ns=trigger.at_ns) for trigger in triggers]
+        declared = [msgspec.structs.replace(trigger, version=self._version) for trigger in self._triggers[task]]
+        self._events += [event, *declared]
+        rows = [TriggerRow(**_row_of(trigger), changed_ns=trigger.at_ns) for trigger in declared]
         return DeployedTask(DeployedTaskRow(**_row_of(event)), rows, "dry run" if self._is_dry_run else "deployed")
 
     def _compared(self, known: DeployedTaskRow, task: TaskTemplate[Any, Any]) -> str:
@@ -207,7 +236,7 @@ class _Deploying:
                 own_digest(task),
                 deep_digest(task),
                 msgspec.msgpack.encode([signature_of(task).input_descriptions, signature_of(task).output_descriptions]),
-                msgspec.msgpack.encode([sorted(settings_of(task).items()), task.short_name]),
+                msgspec.msgpack.encode([sorted(settings_of(task).items()), task.short_name, _docs_of(task)]),
                 msgspec.msgpack.encode([msgspec.structs.replace(one, at_ns=0) for one in self._triggers[task]]),
             ]
             for task in sorted(tasks, key=lambda task: task.name)
@@ -221,7 +250,7 @@ class _Deploying:
         signature = signature_of(task)
         settings = settings_of(task)
         image = task.image
-        docs = task.native_interface.docstring
+        short_description, long_description, input_descriptions = _docs_of(task)
         defaults = {
             name: default for name, (_, default) in task.native_interface.inputs.items() if name in task_defaults(task)
         }
@@ -238,9 +267,9 @@ class _Deploying:
             defaults={name: plain(default) for name, default in defaults.items()},
             default_values=self._encoded_defaults(task, defaults),
             types=pickled_types(task),
-            short_description=(task.docs.description if task.docs else docs and docs.short_description) or "",
-            long_description=(docs and docs.long_description) or "",
-            input_descriptions=dict(docs.input_descriptions) if docs else {},
+            short_description=short_description,
+            long_description=long_description,
+            input_descriptions=input_descriptions,
             image=(text_of(image) or image.uri) if isinstance(image, Image) else image or "",
             resources=_resources(task),
             settings={name: value for name, value in settings.items() if name not in OF_RESOURCES},
@@ -266,6 +295,13 @@ class _Deploying:
 
     def _trigger(self, task: TaskTemplate[Any, Any], trigger: Any) -> TriggerDeployed:
         return trigger_of(self._active, task, trigger, self._at_ns)
+
+
+def _docs_of(task: TaskTemplate[Any, Any]) -> tuple[str, str, dict[str, str]]:
+    """What it says of itself, in short and at length, and of its inputs."""
+    docs = task.native_interface.docstring
+    short = task.docs.description if task.docs else docs and docs.short_description
+    return short or "", (docs and docs.long_description) or "", dict(docs.input_descriptions) if docs else {}
 
 
 def task_defaults(task: TaskTemplate[Any, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -25,13 +26,15 @@ from flyte_nb.errors import (
     RemoteTaskUsageError,
     TraceDoesNotAllowNestedTasksError,
 )
+from flyte_nb.executors.worker import namespace
 from flyte_nb.remote.backend.task import task_of_row
 from flyte_nb.remote.histories import LINEAGE
+from flyte_nb.remote.phases import utc_time
 from flyte_nb.remote.setup import current_domain, current_project
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import DeployedTaskRow
 
-__all__ = ["AutoVersion", "calling_scope", "check_project", "digest_name", "find", "load"]
+__all__ = ["AutoVersion", "DeployedVersion", "calling_scope", "check_project", "digest_name", "find", "load"]
 
 AutoVersion = Literal["latest", "current"]
 LOADED_TASKS = 200
@@ -47,6 +50,35 @@ _rows: WeakKeyDictionary[Session, dict[tuple[str, str, str], DeployedTaskRow]] =
 _loaded: WeakKeyDictionary[Session, OrderedDict[Version, TaskTemplate[Any, Any]]] = WeakKeyDictionary()
 _latest: WeakKeyDictionary[RunState, dict[str, str]] = WeakKeyDictionary()
 """By run, the versions that `latest` stands for in it, by task."""
+
+
+class DeployedVersion:
+    """What a version of a deployed task says of itself, in a list and in hand alike.
+
+    Attributes:
+        row: what is recorded of it.
+    """
+
+    row: DeployedTaskRow
+
+    @property
+    def name(self) -> str:
+        """Its full name, `environment.function`."""
+        return self.row.task
+
+    @property
+    def version(self) -> str:
+        return self.row.version
+
+    @property
+    def entrypoint(self) -> bool:
+        """Whether users are meant to start it."""
+        return bool(self.row.settings.get("entrypoint", False))
+
+    @property
+    def deployed_at(self) -> datetime:
+        """When it was deployed, UTC."""
+        return utc_time(self.row.deployed_ns)
 
 
 def find(name: str, version: str | None, auto_version: AutoVersion | None = None) -> DeployedTaskRow:
@@ -69,6 +101,8 @@ def find(name: str, version: str | None, auto_version: AutoVersion | None = None
                 f"auto_version='current' of {name} is the version of the deployed task that calls it: the code that "
                 "runs here was not deployed. Use version=... or auto_version='latest'."
             )
+    if scope is not None and namespace.is_worker():
+        return _recorded(name, version or namespace.deployed_version(name) or None)
     return _find(scope.attempt.action.run_state if scope is not None else None, name, version)
 
 
@@ -153,13 +187,17 @@ def _find(run: RunState | None, name: str, version: str | None) -> DeployedTaskR
     rows = _rows.setdefault(session(), {})
     row = rows.get((source.address, name, version)) if version else None
     if row is None:
-        try:
-            row = source.deployed_task(name, version)
-        except KeyError as error:
-            raise RemoteTaskNotFoundError(f"{error.args[0]} flyte.deploy(environment) deploys.") from None
+        row = _recorded(name, version)
         rows[source.address, name, row.version] = row
     pinned[name] = row.version
     return row
+
+
+def _recorded(name: str, version: str | None) -> DeployedTaskRow:
+    try:
+        return source.deployed_task(name, version)
+    except KeyError as error:
+        raise RemoteTaskNotFoundError(f"{error.args[0]} flyte.deploy(environment) deploys.") from None
 
 
 def _version_called_before(run: RunState, name: str) -> str | None:

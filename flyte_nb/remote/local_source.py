@@ -5,6 +5,7 @@ Both answer with the rows of `flyte_nb.store.rows`, so nothing above knows which
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from inspect import Parameter
 from operator import attrgetter
@@ -21,6 +22,7 @@ from flyte_nb.engine.session import current_session
 from flyte_nb.engine.state import RunState
 from flyte_nb.models import NativeInterface
 from flyte_nb.remote.aborting import abort_elsewhere, signal_elsewhere
+from flyte_nb.store.deployment_events import TriggerChanged
 from flyte_nb.store.deployments import DeploymentEvent, Deployments
 from flyte_nb.store.queries import Store
 from flyte_nb.store.rows import ActionRow, AttemptRow, DeployedTaskRow, LogRow, OutcomeRow, RunRow, TaskRow, TriggerRow
@@ -160,14 +162,18 @@ class LocalSource:
         return [TaskRow(**{name: getattr(declared, name) for name in TASK_FIELDS}) for declared in list(live.declared)]
 
     def signature(self, run: str, action: ActionRow | LiveAction) -> Signature | None:
-        """How the action's values are decoded; None for a trace, or where the types could not be kept."""
+        """How the action's values are decoded; None for a trace, or where its types are not to be had: they could not
+        be kept, or belong to a module that this process does not find."""
         live = self.live(run)
         if live is not None:
             return next((plan.signature for plan in live.plans.values() if plan.spec == action.spec), None)
         row = self.task(run, action.spec)
         if row is None or not row.types:
             return None
-        types: Mapping[str, Any] = cloudpickle.loads(row.types)
+        try:
+            types: Mapping[str, Any] = cloudpickle.loads(row.types)
+        except (ImportError, AttributeError):
+            return None
         inputs = {name: (kind, Parameter.empty) for name, kind in types["inputs"].items()}
         interface = NativeInterface(inputs, dict(types["outputs"]))
         return Signature.compile(interface, row.task)
@@ -175,6 +181,10 @@ class LocalSource:
     def deployed_tasks(self, task: str | None = None, **filters: Any) -> list[DeployedTaskRow]:
         """Versions of deployed tasks, newest first; see `Deployments.tasks`."""
         return self._deployments.tasks(task, **filters)
+
+    def deployed_names(self) -> list[tuple[str, str]]:
+        """(task, version) of deployed tasks, newest first."""
+        return [(row.task, row.version) for row in self._deployments.tasks()]
 
     def deployed_versions(self, tasks: Sequence[str], version: str) -> list[DeployedTaskRow]:
         """Those of the tasks that have this version."""
@@ -199,6 +209,14 @@ class LocalSource:
             KeyError: there is none; the message names near ones.
         """
         return self._deployments.trigger(task, name)
+
+    def trigger_url(self, task: str, name: str) -> str:
+        """Names a trigger: store, task and trigger."""
+        return f"flyte-nb://{self.store.home.path}/tasks/{task}/triggers/{name}"
+
+    def change_trigger(self, task: str, name: str, change: str) -> None:
+        """Has a trigger `activated`, `deactivated` or `deleted`."""
+        self.deploy([TriggerChanged(task, name, time.time_ns(), change)])
 
     def deploy(self, events: Sequence[DeploymentEvent]) -> None:
         """Records deployments, or what becomes of triggers: all of it, or nothing."""

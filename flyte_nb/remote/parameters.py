@@ -11,7 +11,8 @@ import enum
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.isolation import ISOLATIONS
@@ -37,8 +38,8 @@ __all__ = [
 
 PLAIN = (int, float, str, bool, bytes)
 """Types whose text is never JSON."""
-
-
+NOTHING = ("None", "null")
+"""The texts of None."""
 TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"})
 """The texts of a bool."""
 
@@ -56,6 +57,8 @@ class Given:
     def take_option(self, option: str, rest: list[str]) -> None:
         """Takes `--name value`, `--name=value`, `--flag`, `--no-flag`, `--label KEY=VALUE` or `--isolation WHERE`.
 
+        A parameter of the task's is meant where it has the name of an option.
+
         Args:
             option: the word with the dashes.
             rest: the words behind it; the value is taken away from them.
@@ -64,11 +67,11 @@ class Given:
             CommandError: the task has no such parameter, or the value is not of its type.
         """
         name, is_joined, text = option.removeprefix("--").partition("=")
-        if name == "label":
-            self.labels.update(labels_of([text if is_joined else self._next(option, rest)]))
-            return
         types = self.task.native_interface.get_input_types()
         key = name.replace("-", "_")
+        if name == "label" and name not in types:
+            self.labels.update(labels_of([text if is_joined else self._next(option, rest)]))
+            return
         if name == "isolation" and name not in types:
             self.isolation = isolation_named(text if is_joined else self._next(option, rest))
             return
@@ -109,7 +112,7 @@ class Given:
             CommandError: the inputs do not fit.
             flyte_nb.errors.BaseRuntimeError: the task failed; `.run` is the run.
         """
-        return self._begun(self._runner().run)
+        return self._begun(lambda runner: runner.run)
 
     def begin(self) -> Run:
         """Starts the task and returns at once.
@@ -117,15 +120,13 @@ class Given:
         Raises:
             CommandError: the inputs do not fit.
         """
-        return self._begun(self._runner().start)
+        return self._begun(lambda runner: runner.start)
 
-    def _runner(self) -> Runner:
-        return with_runcontext(name=self.name, labels=self.labels, isolation=self.isolation)
-
-    def _begun(self, begin: Callable[..., Run]) -> Run:
+    def _begun(self, way: Callable[[Runner], Callable[..., Run]]) -> Run:
         self.check()
         try:
-            return begin(self.task, **self.inputs)
+            runner = with_runcontext(name=self.name, labels=self.labels, isolation=self.isolation)
+            return way(runner)(self.task, **self.inputs)
         except (TypeError, ValueError) as error:
             if hasattr(error, "run"):  # raised by the run, not by the check of its inputs
                 raise
@@ -245,9 +246,10 @@ def _value(text: str, declared: Any) -> Any:
         declared = Any
     if isinstance(declared, type) and issubclass(declared, enum.Enum) and text in declared.__members__:
         return declared[text]
-    by_path = getattr(get_origin(declared) or declared, "from_existing_remote", None)
-    if by_path is not None and not text.startswith("{"):
-        return by_path(text)
+    for kind in members_of(declared):
+        by_path = getattr(get_origin(kind) or kind, "from_existing_remote", None)
+        if by_path is not None and not text.startswith("{") and text not in NOTHING:
+            return by_path(text)
     try:
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(declared)
     except pydantic.errors.PydanticUserError:
@@ -263,12 +265,17 @@ def _value(text: str, declared: Any) -> Any:
         return _from_json(adapter, text, error)
 
 
+def members_of(declared: Any) -> tuple[Any, ...]:
+    """The types of a union; of any other type itself."""
+    return get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+
+
 def _from_json(adapter: Any, text: str, first: ValueError) -> Any:
     """The text read as JSON; where it is none, the error is that of the text itself."""
     import pydantic
 
     try:
-        return adapter.validate_json("null" if text == "None" else text)
+        return adapter.validate_json("null" if text in NOTHING else text)
     except pydantic.ValidationError as error:
         looks_like_json = text[:1] in ("[", "{", '"')
         raise (error if looks_like_json else first) from None

@@ -90,7 +90,8 @@ def run_line(run: RunRow) -> str:
     ]
     if lineage := lineage_of(run):
         facts.append(f"{lineage} {run.parent_run}")
-    facts.append(f"{run.action_count:,} action{'' if run.action_count == 1 else 's'}")
+    if run.action_count:  # a backend does not tell
+        facts.append(f"{run.action_count:,} action{'' if run.action_count == 1 else 's'}")
     if run.error is not None:
         facts.append(error_line(run.error))
     return printable(f"{PHASE_ICONS.get(run.phase, '?')} {run.task}  {' · '.join(facts)}")

@@ -94,8 +94,6 @@ def ask_recovery(run: Run, forced: Sequence[str]) -> Asked:
         run: the run.
         forced: actions that run again all the same.
     """
-    if not run.done():
-        raise CommandError(f"Run {run.name} is still {run.phase.value}. Wait for its end, or abort it.")
     with one_message():
         names = [run[action].name for action in forced]
         return Asked(run.name, prepare_rerun(run.name, recover=True, forced=names), names)

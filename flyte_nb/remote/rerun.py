@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.engine.action import TERMINAL
 from flyte_nb.engine.action import Action as LiveAction
 from flyte_nb.engine.code.digests import own_digest
 from flyte_nb.engine.code.run_code import RecordedCode
@@ -117,7 +118,8 @@ def _rerun(
     Raises:
         KeyError: there is no such run.
         ActionNotFoundError: there is no such action.
-        ValueError: `action_name` together with `recover`, or `force_rerun_actions` without; or the run is at a backend.
+        ValueError: `action_name` together with `recover`, or `force_rerun_actions` without; the run is to be recovered
+            and is not over; or it is at a backend.
         flyte_nb.errors.RuntimeUserError: the code of the run, an input or an environment variable was not recorded; the
             message says why, and what to do.
         flyte_nb.errors.BaseRuntimeError: the new run failed.
@@ -194,6 +196,8 @@ def prepare_rerun(name: str, action_name: str = ROOT, recover: bool = False, for
     if forced and not recover:
         raise ValueError("force_rerun_actions= needs recover=True: else every action runs again")
     active, row = session(), source.run_here(name)
+    if recover and row.phase not in TERMINAL:
+        raise ValueError(f"Run {name} is still {row.phase}. Wait for its end, or abort it.")
     code = active.code.load(row.code, name)
     try:
         action = source.action(name, action_name)

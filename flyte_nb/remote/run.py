@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,34 +13,24 @@ from flyte_nb.engine.session import current_session
 from flyte_nb.engine.tracebacks import without_machinery
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
-from flyte_nb.remote.action import (
-    Action,
-    ActionDetails,
-    Actions,
-    ErrorInfo,
-    duration_of,
-    error_of,
-    utc_time,
-)
+from flyte_nb.remote.action import Action, ActionDetails, Actions
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
+from flyte_nb.remote.deployed import check_project
+from flyte_nb.remote.failures import ErrorInfo, error_of
+from flyte_nb.remote.listing import TimeFilter, backend_filters, is_newest_first
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.paths import find_action
+from flyte_nb.remote.phases import check_awaited, duration_of, utc_time, utc_time_or_none
 from flyte_nb.remote.source import source
+from flyte_nb.remote.tracking import publish_run
+from flyte_nb.store.queries import check_limit
 
-__all__ = ["Run", "RunDetails", "TimeFilter", "renderers"]
+__all__ = ["Run", "RunDetails", "renderers"]
 
 ROOT = "a0"
 renderers: list[Callable[[Run], tuple[dict[str, Any], dict[str, Any]]]] = []
 """Who draws a run in a notebook: the notebook room puts itself here."""
-
-
-@dataclass(frozen=True)
-class TimeFilter:
-    """Runs from a time on, up to a time; UTC."""
-
-    after: datetime | None = None
-    before: datetime | None = None
 
 
 class Run:
@@ -95,16 +84,19 @@ class Run:
             elsewhere: Flyte's filters that only a backend has an answer to (project, domain, task_version ...).
 
         Raises:
-            ValueError: runs cannot be sorted by that, or a filter needs a backend.
+            ValueError: runs cannot be sorted by that, there is no such phase, `limit` is negative, the project is not
+                that of `flyte.init`, or a filter needs a backend.
+            TypeError: there is no such filter.
         """
-        asked = {key: value for key, value in elsewhere.items() if value not in (None, False)}
+        check_limit(limit)
+        asked = backend_filters(elsewhere)
+        if source.backend is None:
+            check_project(asked.pop("project", None), asked.pop("domain", None))
         if asked and source.backend is None:
             raise ValueError(f"Runs of this project cannot be filtered by {', '.join(asked)}; leave it out")
-        if sort_by is not None and sort_by[0] not in ("created_at", "start_time"):
-            raise ValueError(f"Runs are sorted by created_at, not by {sort_by[0]!r}")
-        window = created_at or TimeFilter()
+        oldest_first = not is_newest_first(sort_by, "Runs", ("created_at", "start_time"), default=True)
+        window = (created_at or TimeFilter()).in_utc()
         phases = (in_phase,) if isinstance(in_phase, str) else in_phase
-        oldest_first = sort_by is not None and sort_by[1] == "asc"
         rows = source.runs(
             phase=[ActionPhase(phase).value for phase in phases] if phases else None,
             task=task_name,
@@ -168,8 +160,7 @@ class Run:
     @property
     def end_time(self) -> datetime | None:
         """When it ended, UTC; None while it lives."""
-        ended = source.run(self.name).ended_ns
-        return utc_time(ended) if ended is not None else None
+        return utc_time_or_none(source.run(self.name).ended_ns)
 
     @property
     def duration(self) -> timedelta:
@@ -219,7 +210,12 @@ class Run:
 
     @blocking_method
     def wait(self: Run, quiet: bool = False, wait_for: str = "terminal") -> None:
-        """Returns when it is over (or, with `wait_for="running"`, when it runs). Stop aborts a run of this process."""
+        """Returns when it is over (or, with `wait_for="running"`, when it runs). Stop aborts a run of this process.
+
+        Raises:
+            ValueError: it is asked to wait for something else.
+        """
+        check_awaited(wait_for)
         live, active = source.live(self.name), current_session()
         if live is not None and active is not None and wait_for == "terminal":
             try:
@@ -235,15 +231,9 @@ class Run:
         Args:
             cache_data_on_done: accepted for Flyte's sake; inputs and outputs are at hand anyway.
         """
-        seen = None
-        while True:
-            root = await asyncio.to_thread(self.root.details)
-            if root.phase != seen:
-                seen = root.phase
-                yield root
-            if root.done():
-                return
-            await asyncio.to_thread(source.wait, self.name, ROOT, root.phase.value)
+        root = await asyncio.to_thread(lambda: self.root)
+        async for details in root.watch(cache_data_on_done):
+            yield details
 
     @blocking_method
     def inputs(self: Run) -> ActionInputs:
@@ -312,6 +302,23 @@ class Run:
             TimeoutError: the process in which it lives does not answer.
         """
         source.abort(self.name, reason)
+
+    @blocking_method
+    def publish(self: Run, name: str | None = None) -> str:
+        """Publishes this run of this project at the backend that is connected, and what it records from now on.
+
+        Args:
+            name: its name there; by default its own, behind `local-` where backends keep that for themselves.
+
+        Returns:
+            Its page there.
+
+        Raises:
+            flyte_nb.errors.InitializationError: no backend is connected.
+            ValueError: it is at the backend already, or its name is taken there, or is none for a published run.
+            ConnectionError, PermissionError: the backend does not answer, or refuses.
+        """
+        return publish_run(self.name, name)
 
     @blocking_method
     def first_failure(self: Run) -> ActionDetails | None:

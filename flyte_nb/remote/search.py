@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from flyte_nb.authoring.environment import TaskEnvironment
@@ -42,7 +43,8 @@ def find_task(namespace: Mapping[str, Any], words: str) -> TaskTemplate[Any, Any
         return tasks[words]
     if found is None and (deployed := find_deployed_task(words)) is not None:
         return deployed
-    near = did_you_mean(words, tasks)
+    elsewhere = [task for task, _ in source.deployed_names()] if "." in words else []
+    near = did_you_mean(words, sorted({*tasks, *elsewhere}))
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in words.split(".")):
         raise CommandError(f"Say which task by its name; {words!r} is not a name.{near}")
     if found is None:
@@ -110,10 +112,15 @@ def find_run(words: str) -> Run:
 
 
 def last_run() -> Run | None:
-    """The run that was started last: in this process, else of the store; None before the first."""
+    """The run that was started last: from this process, here or at the backend that is connected, else the newest that
+    is listed; None before the first."""
     active = current_session()
+    started = [source.backend.last_started] if source.backend is not None and source.backend.last_started[0] else []
     if active is not None and active.runs:
-        return Run(next(reversed(active.runs)))
+        latest = active.runs[next(reversed(active.runs))]
+        started.append((latest.name, latest.started_ns))
+    if started:
+        return Run(max(started, key=itemgetter(1))[0])
     rows = source.runs(limit=1)
     return Run(rows[0].name) if rows else None
 

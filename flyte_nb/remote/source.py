@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from flyte_nb.authoring.condition import Answer
 from flyte_nb.engine.action import Action as LiveAction
 from flyte_nb.engine.identity import ROOT
+from flyte_nb.remote.backend.followed import FollowedRun
+from flyte_nb.remote.backend.publishing import Publisher
 from flyte_nb.remote.backend.source import BackendSource
 from flyte_nb.remote.local_source import LocalSource
-from flyte_nb.store.rows import ActionRow, AttemptRow, DeployedTaskRow, LogRow, OutcomeRow, RunRow, TaskRow
+from flyte_nb.store.rows import ActionRow, AttemptRow, DeployedTaskRow, LogRow, OutcomeRow, RunRow, TaskRow, TriggerRow
 
 __all__ = ["Source", "source"]
 
+MICROSECOND_NS = 1_000
 LOOK_SECONDS = 0.1
 """How often a run of another process is looked at while one waits for it."""
 
@@ -28,26 +32,42 @@ class Source(LocalSource):
 
     Attributes:
         backend: None while runs are local.
+        publisher: publishes runs of this project there.
     """
 
     backend: BackendSource | None = None
+    publisher: Publisher | None = None
+
+    def __init__(self) -> None:
+        self._only_there: set[tuple[str, str]] = set()
+        """Runs of backends that were not published from here: the store is not asked for them again."""
 
     @property
     def address(self) -> str:
         return super().address if self.backend is None else self.backend.endpoint
 
     def elsewhere(self, run: str) -> BackendSource | None:
-        """The backend, if the run is there."""
+        """The backend, if the run is there; one of this project that was published there is here all the same."""
         if self.backend is None or self.live(run) is not None:
             return None
         try:
-            self.backend.run(run)
+            there = self.backend.run(run)
         except KeyError:
             with suppress(KeyError):
                 super().run(run)
                 return None
             raise
+        if (known := (self.backend.endpoint, run)) in self._only_there:
+            return self.backend
+        with suppress(KeyError):
+            if super().run(run).started_ns // MICROSECOND_NS == there.started_ns // MICROSECOND_NS:
+                return None
+        self._only_there.add(known)
         return self.backend
+
+    def followed(self, run: str) -> FollowedRun | None:
+        """The run as the backend's stream tells it, while it is followed there."""
+        return self.backend.followed(run) if self.backend is not None else None
 
     def run_here(self, name: str) -> RunRow:
         """A run of this project, whose code is recorded here.
@@ -72,6 +92,9 @@ class Source(LocalSource):
         return super().run(name) if backend is None else backend.run(name)
 
     def url(self, run: str) -> str:
+        published = self.publisher.url(run) if self.publisher is not None else None
+        if published is not None:
+            return published
         backend = self.elsewhere(run)
         return super().url(run) if backend is None else backend.url(run)
 
@@ -143,10 +166,20 @@ class Source(LocalSource):
         else:
             backend.abort(run, reason, action)
 
+    def signal(self, run: str, action: str, answer: Answer) -> None:
+        backend = self.elsewhere(run)
+        if backend is None:
+            super().signal(run, action, answer)
+        else:
+            backend.signal(run, action, answer, self.blobs)
+
     def deployed_tasks(self, task: str | None = None, **filters: Any) -> list[DeployedTaskRow]:
         if self.backend is None:
             return super().deployed_tasks(task, **filters)
         return self.backend.deployed_tasks(task, **filters)
+
+    def deployed_names(self) -> list[tuple[str, str]]:
+        return super().deployed_names() if self.backend is None else self.backend.deployed_names()
 
     def deployed_versions(self, tasks: Sequence[str], version: str) -> list[DeployedTaskRow]:
         if self.backend is None:
@@ -162,6 +195,21 @@ class Source(LocalSource):
             with suppress(KeyError):
                 return super().deployed_task(task, version)
             raise
+
+    def triggers(self, task: str | None = None, version: str | None = None) -> list[TriggerRow]:
+        return super().triggers(task, version) if self.backend is None else self.backend.triggers(task, version)
+
+    def trigger(self, task: str, name: str) -> TriggerRow:
+        return super().trigger(task, name) if self.backend is None else self.backend.trigger(task, name)
+
+    def trigger_url(self, task: str, name: str) -> str:
+        return super().trigger_url(task, name) if self.backend is None else self.backend.trigger_url(task, name)
+
+    def change_trigger(self, task: str, name: str, change: str) -> None:
+        if self.backend is None:
+            super().change_trigger(task, name, change)
+        else:
+            self.backend.change_trigger(task, name, change)
 
     def wait(self, run: str, action: str, phase: str) -> None:
         """Returns when an action may have another phase than this one; soon, in any case."""

@@ -8,20 +8,20 @@ flyte.run(fit, depth=3)                                             a run of it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Literal
 
-from flyte_nb.remote.action import utc_time
 from flyte_nb.remote.calls import iterating_classmethod
-from flyte_nb.remote.deployed import AutoVersion, check_project
+from flyte_nb.remote.deployed import AutoVersion, DeployedVersion, check_project
+from flyte_nb.remote.listing import is_newest_first
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import LazyEntity, TaskDetails, lazy_task
+from flyte_nb.store.queries import check_limit
 from flyte_nb.store.rows import DeployedTaskRow
 
 __all__ = ["Task"]
 
 
-class Task:
+class Task(DeployedVersion):
     """A version of a deployed task, in a list.
 
     Args:
@@ -52,6 +52,7 @@ class Task:
 
         Raises:
             ValueError: neither version is given, or there is no such `auto_version`, project or domain.
+            TypeError: name or version is no text.
         """
         return lazy_task(name, project, domain, version, auto_version)
 
@@ -79,38 +80,19 @@ class Task:
             entrypoint: only those that users are meant to start, or only others.
 
         Raises:
-            ValueError: they cannot be sorted by that, or there is no such project or domain.
+            ValueError: they cannot be sorted by that, `limit` is negative, or there is no such project or domain.
         """
         check_project(project, domain)
-        if sort_by is not None and sort_by[0] not in ("created_at", "deployed_at"):
-            raise ValueError(f"Deployed tasks are sorted by created_at, not by {sort_by[0]!r}")
+        check_limit(limit)
+        newest_first = is_newest_first(sort_by, "Deployed tasks", ("created_at", "deployed_at"))
         rows = source.deployed_tasks(
             by_task_name,
             environment=by_task_env,
-            newest_first=sort_by is not None and sort_by[1] == "desc",
+            newest_first=newest_first,
             limit=limit if entrypoint is None else None,
         )
         kept = [row for row in rows if entrypoint in (None, bool(row.settings.get("entrypoint", False)))]
         return iter([cls(row) for row in kept[:limit]])
-
-    @property
-    def name(self) -> str:
-        """Its full name, `environment.function`."""
-        return self.row.task
-
-    @property
-    def version(self) -> str:
-        return self.row.version
-
-    @property
-    def entrypoint(self) -> bool:
-        """Whether users are meant to start it."""
-        return bool(self.row.settings.get("entrypoint", False))
-
-    @property
-    def deployed_at(self) -> datetime:
-        """When it was deployed, UTC."""
-        return utc_time(self.row.deployed_ns)
 
     @property
     def url(self) -> str:

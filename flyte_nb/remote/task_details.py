@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from functools import cached_property
 from inspect import Parameter
 from typing import Any, cast
@@ -15,6 +14,7 @@ import cloudpickle
 
 from flyte_nb.authoring.cache import Cache, cache_from_request
 from flyte_nb.authoring.context import current_scope
+from flyte_nb.authoring.map import deployed_task
 from flyte_nb.authoring.resources import Resources
 from flyte_nb.authoring.retry import RetryStrategy
 from flyte_nb.authoring.secret import Secret, SecretRequest
@@ -23,19 +23,31 @@ from flyte_nb.authoring.timeout import TimeoutType
 from flyte_nb.errors import RemoteTaskUsageError
 from flyte_nb.executors.worker import namespace
 from flyte_nb.models import NativeInterface
-from flyte_nb.remote.action import utc_time
 from flyte_nb.remote.calls import blocking_method
-from flyte_nb.remote.deployed import AutoVersion, calling_scope, check_project, digest_name, find, load
+from flyte_nb.remote.deployed import (
+    AutoVersion,
+    DeployedVersion,
+    calling_scope,
+    check_project,
+    digest_name,
+    find,
+    load,
+)
+from flyte_nb.remote.recorded_values import plain_values
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import DeployedTaskRow
 from flyte_nb.types.previews import short_text
 from flyte_nb.types.signature import Signature
 
-__all__ = ["LazyEntity", "TaskDetails", "lazy_task", "task_of"]
+__all__ = ["Bundle", "LazyEntity", "TaskDetails", "lazy_task", "renderers", "task_of"]
+
+Bundle = tuple[Mapping[str, Any], Mapping[str, Any]]
+renderers: list[Callable[[TaskDetails | LazyEntity], Bundle]] = []
+"""Who draws a deployed task in a notebook: the notebook room puts itself here."""
 
 
 @dataclass(frozen=True)
-class TaskDetails:
+class TaskDetails(DeployedVersion):
     """A version of a deployed task: what it takes, returns and says about itself. Awaiting a call of it runs it.
 
     Attributes:
@@ -71,15 +83,6 @@ class TaskDetails:
         return await lazy_task(name, project, domain, version, auto_version).fetch.aio()
 
     @property
-    def name(self) -> str:
-        """Its full name, `environment.function`."""
-        return self.row.task
-
-    @property
-    def version(self) -> str:
-        return self.row.version
-
-    @property
     def short_name(self) -> str:
         """What the explorer calls it."""
         return str(self.changes.get("short_name") or self.row.short_name)
@@ -88,11 +91,6 @@ class TaskDetails:
     def environment(self) -> str:
         """The name of its environment."""
         return self.row.environment
-
-    @property
-    def deployed_at(self) -> datetime:
-        """When it was deployed, UTC."""
-        return utc_time(self.row.deployed_ns)
 
     @property
     def docs(self) -> str:
@@ -107,23 +105,23 @@ class TaskDetails:
     @property
     def signature(self) -> str:
         """It with its inputs and outputs: `train.fit(depth: int = 3) -> float`."""
-        defaults = {name: default for name, (_, default) in self.interface.inputs.items() if name in self.row.defaults}
-        inputs = [
-            f"{n}: {kind}" + (f" = {short_text(defaults[n])}" if n in defaults else "") for n, kind in self.row.inputs
-        ]
+        defaults = self._default_texts()
+        inputs = [f"{n}: {kind}" + (f" = {defaults[n]}" if n in defaults else "") for n, kind in self.row.inputs]
         outputs = ", ".join(kind for _, kind in self.row.outputs)
         returns = f"tuple[{outputs}]" if len(self.row.outputs) > 1 else outputs or "None"
         return f"{self.name}({', '.join(inputs)}) -> {returns}"
+
+    def _default_texts(self) -> dict[str, str]:
+        """The defaults as they are written; no type of the task's has to be there for it."""
+        said = self.row.defaults
+        values = plain_values(self.row.default_values) if self.row.default_values else list(said.values())
+        kept = dict(zip(said, values, strict=False))
+        return {n: short_text(text) if kept.get(n) == text else str(text) for n, text in said.items()}
 
     @property
     def task_type(self) -> str:
         """Which kind of task it is."""
         return str(self.row.settings.get("task_type", "python"))
-
-    @property
-    def entrypoint(self) -> bool:
-        """Whether users are meant to start it."""
-        return bool(self.row.settings.get("entrypoint", False))
 
     @property
     def default_input_args(self) -> tuple[str, ...]:
@@ -138,9 +136,12 @@ class TaskDetails:
     @cached_property
     def interface(self) -> NativeInterface:
         """What it takes and returns, as Python types, with the defaults' values."""
-        if not self.row.types:
+        try:
+            types = cloudpickle.loads(self.row.types) if self.row.types else None
+        except (ImportError, AttributeError):  # its module is only there while its code is loaded
+            types = None
+        if types is None:
             return self.template.native_interface
-        types = cloudpickle.loads(self.row.types)
         taken: dict[str, Any] = types["inputs"]
         optional = {name: (taken[name], Parameter.empty) for name in self.default_input_args}
         signature = Signature.compile(NativeInterface(optional, {}), self.name)
@@ -167,6 +168,11 @@ class TaskDetails:
         asked = {k: v for k, v in vars(changed).items() if v is not None} if changed is not None else self.row.resources
         pairs = {name: value if isinstance(value, list | tuple) else (value, value) for name, value in asked.items()}
         return {name: low for name, (low, _) in pairs.items()}, {name: high for name, (_, high) in pairs.items()}
+
+    @property
+    def max_inline_io_bytes(self) -> int:
+        """How large inputs and outputs may be that do not go by file, on a cluster."""
+        return self.template.max_inline_io_bytes
 
     @property
     def queue(self) -> str | None:
@@ -281,6 +287,9 @@ class TaskDetails:
         head = f"{self.signature}  version {self.version}, deployed {self.deployed_at:%Y-%m-%d %H:%M:%S} UTC"
         return f"{head}\n{self.docs}" if self.docs else head
 
+    def _repr_mimebundle_(self, **_: Any) -> Bundle:
+        return drawn(self)
+
 
 @dataclass(frozen=True)
 class LazyEntity:
@@ -336,17 +345,46 @@ class LazyEntity:
     def __repr__(self) -> str:
         return f"Future for task with name {self.name}"
 
+    def _repr_mimebundle_(self, **_: Any) -> Bundle:
+        return drawn(self)
+
+
+def drawn(task: TaskDetails | LazyEntity) -> Bundle:
+    """A deployed task as a notebook shows it; as text where nobody draws it."""
+    for render in renderers:
+        return render(task)
+    return {"text/plain": repr(task)}, {}
+
 
 def lazy_task(
     name: str, project: str | None, domain: str | None, version: str | None, auto_version: AutoVersion | None
 ) -> LazyEntity:
     """See `flyte_nb.remote.task.Task.get`."""
+    for word, given in (("name", name), ("version", version or "")):
+        if not isinstance(given, str):
+            raise TypeError(f"Task.get takes a text for {word}, got {short_text(given)}")
     if version is None and auto_version is None:
         raise ValueError(f"Either version or auto_version must be provided: Task.get({name!r}, auto_version='latest')")
     if version is None and auto_version not in ("latest", "current"):
         raise ValueError(f"auto_version must be either 'latest' or 'current', got {auto_version!r}")
     check_project(project, domain)
     return LazyEntity(name, version, auto_version)
+
+
+def called_task(given: Any) -> TaskTemplate[Any, Any] | None:
+    """The task of a deployed one, as running code calls it; None for anything else.
+
+    Raises:
+        RemoteTaskUsageError: no task is running.
+        RemoteTaskNotFoundError: there is none of that name and version; the message names near ones.
+    """
+    if not isinstance(given, LazyEntity | TaskDetails):
+        return None
+    calling_scope(given.name, ())
+    return given._callable_template()
+
+
+deployed_task.append(called_task)
 
 
 def task_of(given: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flyte_nb.cli.main import cli
+from flyte_nb.engine.session import end_session
 
 CELLS = [
     "%load_ext flyte_nb\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('book')\n!ls",
@@ -59,10 +60,12 @@ def test_what_was_deployed_is_shown_and_run(notebook: Path) -> None:
     assert done.exit_code == 0 and done.output.endswith("o0 = 6\n"), done.output
     values = json.loads(ask("get", "io", "last", "-o", "json").output)
     assert [(one["direction"], one["name"], one["value"]) for one in values] == [
-        ("input", "depth", "2"),
-        ("input", "name", "'a'"),
-        ("output", "o0", "6"),
+        ("input", "depth", 2),
+        ("input", "name", "a"),
+        ("output", "o0", 6),
     ]
+    (only,) = json.loads(ask("get", "io", "last", "--outputs-only", "-o", "json").output)
+    assert only["name"] == "o0"
     (action,) = json.loads(ask("get", "action", "last", "-o", "json").output)
     assert (action["action"], action["phase"]) == ("a0", "succeeded")
     assert ask("get", "logs", "last", "-o", "json").output == "[]\n"
@@ -76,7 +79,17 @@ def test_what_was_deployed_is_shown_and_run(notebook: Path) -> None:
         (["run", "deployed-task", "book.main:v9"], "No version of deployed task book.main is named 'v9'"),
         (
             ["run", "nowhere.py", "main"],
-            "There is no file nowhere.py. A deployed task runs with: flyte-nb run deployed",
+            "There is no file nowhere.py. A deployed task: flyte-nb run deployed-task NAME",
+        ),
+        (["run", "--name", "a/b", "NOTEBOOK", "main", "--depth", "1"], "name must be up to 63 letters"),
+        (["run", "NOTEBOOK"], "Say which task: flyte-nb run "),
+        (["run", "deployed-task"], "flyte-nb run deployed-task TASK. Deployed: book.main."),
+        (["run", "--version", "v1", "NOTEBOOK", "main"], "--version is of a deployed task"),
+        (["run", "deployed-task", "book.main", "--version", "v9"], "is named 'v9'"),
+        (["get", "trigger", "book.mian"], "did you mean book.main?"),
+        (
+            ["update", "trigger", "nightly", "book.main", "--activate"],
+            "No trigger of task book.main is named 'nightly'",
         ),
         (["deploy", "NOTEBOOK", "envs"], "my book.ipynb has no environment 'envs'. Did you mean env"),
         (["get", "task", "book.mian"], "No deployed task is named 'book.mian'; did you mean book.main?"),
@@ -88,6 +101,68 @@ def test_bad_input_is_one_line(notebook: Path, words: list[str], said: str) -> N
     assert ask("deploy", str(notebook), "--version", "v1").exit_code == 0
     done = ask(*[str(notebook) if word == "NOTEBOOK" else word for word in words])
     assert done.exit_code == 2 and said in done.output and done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["run", "FILE", "main"], ["deploy", "FILE"], ["check", "FILE"]])
+def test_a_file_that_is_not_there_is_answered_with_near_ones(notebook: Path, words: list[str]) -> None:
+    missing = str(notebook).replace("my book", "my boko")
+    done = ask(*[missing if word == "FILE" else word for word in words])
+    assert done.exit_code == 2 and f"here is no file {missing}. Did you mean {notebook.name}?" in done.output
+
+
+def test_code_that_is_gone_is_one_line(notebook: Path, flyte_nb_home: Path) -> None:
+    assert ask("deploy", str(notebook), "--version", "v1").exit_code == 0
+    end_session()
+    for value in [path for path in (flyte_nb_home / "values").rglob("*") if path.is_file()]:
+        value.unlink()
+    done = ask("run", "deployed-task", "book.main", "--depth", "2")
+    assert done.exit_code == 2 and "version v1, is no longer in the store. Deploy it from here under" in done.output
+    assert ask("deploy", str(notebook), "--version", "v2").exit_code == 0
+    assert ask("run", "deployed-task", "book.main", "--depth", "2").output.endswith("o0 = 6\n")
+
+
+def test_the_version_of_a_deployed_task_is_an_option_where_it_is_no_input(notebook: Path) -> None:
+    assert ask("deploy", str(notebook), "--version", "v1").exit_code == 0
+    before = ask("run", "--version", "v1", "--label", "by=me", "deployed-task", "book.main", "--depth", "1")
+    behind = ask("run", "deployed-task", "book.main", "--depth", "1", "--version", "v1", "--label", "by=me")
+    assert [done.output.splitlines()[-1] for done in (before, behind)] == ["o0 = 3", "o0 = 3"]
+    found = json.loads(ask("get", "run", "--with-label", "by=me", "--in-phase", "succeeded", "-o", "json").output)
+    assert len(found) == 2
+    assert ask("get", "run", "--created-before", "2020-01-31", "-o", "json").output == "[]\n"
+
+
+def test_an_input_with_the_name_of_an_option_is_the_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "labelled.py"
+    file.write_text(
+        "import flyte_nb as flyte\nenv = flyte.TaskEnvironment('l')\n@env.task\n"
+        "def named(label: str, version: str, file: flyte.io.File | None = None) -> str:\n"
+        "    return f'{label} {version} {file and file.name}'\n"
+    )
+    done = ask("run", "--label", "a=b", str(file), "named", "--label", "x", "--version", "y", "--file", str(file))
+    assert done.output.endswith('o0 = "x y labelled.py"\n') or done.output.endswith("o0 = 'x y labelled.py'\n")
+    (row,) = json.loads(ask("get", "run", "-o", "json").output)
+    assert row["labels"] == {"a": "b"}
+    assert "A label of the run" not in ask("run", str(file), "named", "--help").output
+    del sys.modules["labelled"]
+
+
+def test_triggers_are_paused_resumed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "timed.py"
+    file.write_text(
+        "import flyte_nb as flyte\nenv = flyte.TaskEnvironment('timed')\n"
+        "@env.task(triggers=flyte.Trigger.hourly())\ndef tick() -> None: ...\n"
+    )
+    (row,) = json.loads(ask("deploy", str(file), "-o", "json").output)
+    assert row["triggers"] == ["hourly"]
+    assert "paused" in ask("update", "trigger", "hourly", "timed.tick", "--deactivate").output
+    (row,) = json.loads(ask("get", "trigger", "timed.tick", "hourly", "-o", "json").output)
+    assert (row["active"], row["next"]) == (False, None)
+    assert "next: " in ask("update", "trigger", "hourly", "timed.tick", "--activate").output
+    assert ask("delete", "trigger", "hourly", "timed.tick").output == "Trigger hourly of timed.tick is deleted.\n"
+    assert ask("get", "trigger", "timed.tick").output == "Task timed.tick has no triggers.\n"
+    del sys.modules["timed"]
 
 
 def test_a_file_that_is_no_notebook_says_so(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_fork_takes_the_file_as_it_stands_and_tells_before(killed: str, file: Pa
 
 def test_what_is_forced_runs_again(killed: str) -> None:
     action = program("sql", "SELECT action FROM actions WHERE task = 'flow.part' ORDER BY action").stdout.split()[1]
-    done = program("recover", killed, "--force", action[:8])
+    done = program("rerun", killed, "--recover", "--force-rerun-action", action[:8])
     assert done.stdout.count("↺") == 2 and done.stdout.endswith("o0 = 2\n")
 
 
@@ -113,6 +113,7 @@ def test_what_is_forced_runs_again(killed: str) -> None:
         (["rerun", "last", "--m", "1"], "flow.whole has no parameter 'm'"),
         (["rerun", "last", "--action", "zz"], "is named 'zz'"),
         (["recover", "last", "--force", "zz"], "is named 'zz'"),
+        (["rerun", "last", "--force", "zz"], "--force is of a recovery"),
         (["recover", "last", "3"], "'3': inputs are given by name"),
         (["fork", "last", "FILE", "holes"], "No task is named 'holes'. Did you mean whole"),
     ],

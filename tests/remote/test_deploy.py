@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,7 @@ def test_what_a_task_says_of_itself_is_recorded() -> None:
         details.signature == "train.fit(depth: int, rate: float = 0.5, names: list[str] = ['a']) -> tuple[float, str]"
     )
     assert (details.required_args, details.default_input_args) == (("depth",), ("rate", "names"))
+    assert details.max_inline_io_bytes == flyte.models.MAX_INLINE_IO_BYTES
     assert details.interface.inputs["names"] == (list[str], ["a"])
     assert "async def fit" in details.source and "types" not in details.to_dict()
 
@@ -101,6 +104,29 @@ def test_what_is_no_environment_or_has_its_name_twice_is_refused() -> None:
         flyte.deploy(tasks.env, version=" ")
 
 
+def test_an_environment_that_was_declared_again_is_not_deployed_as_it_was_before() -> None:
+    def declared() -> tuple[flyte.TaskEnvironment, Any]:
+        called = flyte.TaskEnvironment("called")
+
+        @called.task
+        async def gives() -> int:
+            return 1
+
+        return called, gives
+
+    (before, _), (now, gives) = declared(), declared()
+    for depends_on, is_stale in ((before, True), (now, False)):
+        calling = flyte.TaskEnvironment("calling", depends_on=[depends_on])
+
+        @calling.task
+        async def calls() -> int:
+            return await gives()  # type: ignore[no-any-return]
+
+        with pytest.raises(ValueError, match="Duplicate environment name 'called'") if is_stale else nullcontext():
+            flyte.deploy(calling)
+    assert len(versions("called.gives")) == 1
+
+
 def test_code_that_cannot_be_kept_is_refused_with_its_name() -> None:
     numbers = (number for number in range(3))
     holding = flyte.TaskEnvironment("holding")
@@ -138,3 +164,42 @@ def deployed(name: str) -> str:
 
     flyte.deploy(environment)
     return name
+
+
+def test_an_environment_that_another_one_depends_on_is_deployed_with_that() -> None:
+    (deployment,) = flyte.deploy(tasks.base, tasks.env)
+    assert list(deployment.envs) == ["train", "base"]
+    assert len(versions("base.load")) == 1
+
+
+def test_what_a_task_says_of_itself_is_part_of_its_version() -> None:
+    def said(text: str) -> str:
+        saying = flyte.TaskEnvironment("saying")
+
+        async def says() -> None: ...
+
+        says.__doc__ = text
+        saying.task(says)
+        flyte.deploy(saying)
+        return source.deployed_task("saying.says").short_description
+
+    assert [said("One."), said("Two.")] == ["One.", "Two."]
+
+
+def test_code_that_was_the_latest_once_is_not_the_latest_again_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    def deployed_with(number: int) -> str:
+        turning = flyte.TaskEnvironment("turning")
+
+        @turning.task
+        async def gives() -> int:
+            return number
+
+        (deployment,) = flyte.deploy(turning)
+        return deployment.envs["turning"].deployed_entities[0].deployed_task.version
+
+    with caplog.at_level(logging.WARNING, "flyte"):
+        first, second = deployed_with(1), deployed_with(2)
+        assert not caplog.text
+        assert deployed_with(1) == first
+    assert f"Version {first} of turning.gives was deployed before, and version {second} since" in caplog.text
+    assert source.deployed_task("turning.gives").version == second

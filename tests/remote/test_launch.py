@@ -38,8 +38,6 @@ RECORDED: dict[str, Any] = {
     "cache_lookup_scope": "project-domain",
     "preserve_original_types": True,
     "debug": True,
-    "tracked": True,
-    "tracked_strict": True,
     "overwrite_cache": True,
     "disable_run_cache": True,
     "max_action_concurrency": 5,
@@ -49,11 +47,12 @@ RECORDED: dict[str, Any] = {
 """Parameters that are kept with the run as they were given, with a value that is not the default."""
 
 ACTING = {"mode", "name", "labels", "annotations", "run_start_time"}
+PUBLISHING = {"tracked", "tracked_strict"}
 OTHERS = {"raw_data_path", "dry_run", "env_vars", "notifications", "log_level", "user_log_level", "_tracker"}
 
 
 def test_every_parameter_is_tested_here() -> None:
-    assert set(inspect.signature(flyte.with_runcontext).parameters) == {*RECORDED, *ACTING, *OTHERS}
+    assert set(inspect.signature(flyte.with_runcontext).parameters) == {*RECORDED, *ACTING, *PUBLISHING, *OTHERS}
 
 
 @pytest.mark.parametrize("parameter", RECORDED)

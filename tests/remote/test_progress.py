@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,9 @@ from flyte_nb.engine.session import session
 from flyte_nb.remote import Condition, Run
 from flyte_nb.remote import progress as module
 from flyte_nb.remote.progress import Pace, ProgressLine
-from tests.processes import one_session, until
+from tests.processes import flyte_nb_home, until
+
+__all__ = ["flyte_nb_home"]
 
 env = flyte.TaskEnvironment("progress")
 
@@ -22,13 +22,6 @@ env = flyte.TaskEnvironment("progress")
 @env.task
 async def ask() -> bool:
     return await (await flyte.new_condition.aio("go")).wait.aio()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def flyte_nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    with one_session(home):
-        yield home
 
 
 def test_a_fan_out_whose_number_is_known_gets_an_estimate_once_enough_has_ended() -> None:

@@ -53,6 +53,13 @@ async def overridden() -> int:
 
 
 @env.task
+async def fetched() -> list[Any]:
+    details, changed = await latest.fetch.aio(), await latest.override.aio(retries=1)
+    run = await flyte.run.aio(details, depth=2)
+    return [details.version, *[(await task(depth=2))[0] for task in (details, changed)], run.outputs()[0]]
+
+
+@env.task
 async def stops(mark: str) -> float:
     score, _ = await latest(depth=3)
     fail_once(Path(mark))
@@ -93,6 +100,11 @@ def test_a_deployed_task_can_be_run() -> None:
     assert flyte.run(latest.fetch(), 2, 1.0, ["b"]).outputs().named_outputs["label"] == "b"
     assert asyncio.run(flyte.run.aio(Task.get("train.fit", version="v1"), depth=2)).outputs()[0] == 5.0
     assert asyncio.run(latest.fetch.aio()).version == "v2"
+
+
+@pytest.mark.parametrize("isolation", ["kernel", "process"])
+def test_a_running_task_fetches_changes_and_runs_deployed_ones(isolation: Any) -> None:
+    assert flyte.with_runcontext(isolation=isolation).run(fetched).outputs()[0] == ["v2", 10.0, 10.0, 10.0]
 
 
 def test_its_code_knows_its_version() -> None:
@@ -169,6 +181,8 @@ def test_what_was_not_deployed_is_refused_with_near_names(name: str, version: st
 def test_a_wrong_use_is_refused() -> None:
     with pytest.raises(ValueError, match="Either version or auto_version must be provided"):
         Task.get("train.fit")
+    with pytest.raises(TypeError, match="takes a text for version, got 3"):
+        Task.get("train.fit", version=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must be either 'latest' or 'current', got 'newest'"):
         Task.get("train.fit", auto_version="newest")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the store on this machine has no projects"):

@@ -189,11 +189,6 @@ def test_aborting_the_caller_aborts_the_run_there() -> None:
     assert (run.phase, there.phase) == ("aborted", "aborted")
 
 
-def test_code_that_is_not_deployed_is_refused_by_a_server_that_runs_deployed_tasks_only() -> None:
-    with pytest.raises(flyte.errors.RuntimeSystemError, match=r"[Dd]eploy"):
-        flyte.run(shop.price, item=1)
-
-
 def test_a_run_of_the_backend_is_not_repeated_here() -> None:
     for repeat in (lambda: flyte.rerun("adds"), lambda: flyte.fork("adds", shop.total)):
         with pytest.raises(ValueError, match="The run adds is at http"):
