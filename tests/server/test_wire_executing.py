@@ -20,12 +20,12 @@ from flyteidl2.core import tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 
 from flyte_nb.remote.aborting import signal_elsewhere
-from flyte_nb.server.wire.actions import Actions
-from flyte_nb.server.wire.callers import Callers
-from flyte_nb.server.wire.child import adapted
-from flyte_nb.server.wire.containers import Command, check_executable
-from flyte_nb.server.wire.queueing import ProcessQueue
-from flyte_nb.server.wire.submitted import Family, SubmittedAction, SubmittedRun
+from flyte_nb.server.wire.executing.callers import Callers
+from flyte_nb.server.wire.executing.child import adapted
+from flyte_nb.server.wire.executing.containers import Command, check_executable
+from flyte_nb.server.wire.executing.queueing import ProcessQueue
+from flyte_nb.server.wire.executing.submitted import Family, SubmittedAction, SubmittedRun
+from flyte_nb.server.wire.services.actions import Actions
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.home import Home
 from flyte_nb.store.queries import Store

@@ -18,8 +18,8 @@ from msgspec.msgpack import Ext
 
 from flyte_nb.io.dir import Dir
 from flyte_nb.io.file import File
-from flyte_nb.server.wire.literals import LiteralError, literal_of, tree_of, value_of
-from flyte_nb.server.wire.types import literal_type, python_type
+from flyte_nb.server.wire.values.literals import LiteralError, literal_of, tree_of, value_of
+from flyte_nb.server.wire.values.types import literal_type, python_type
 from flyte_nb.types.blobs import MemoryBlobs
 from flyte_nb.types.registry import transformer_for
 from tests.server.wire import Client, official_client

@@ -30,24 +30,24 @@ from flyteidl2.workflow.run_service_connect import RunServiceASGIApplication
 from flyteidl2.workflow.tracked_run_service_connect import TrackedRunServiceASGIApplication
 
 from flyte_nb.server.wire.access import LARGEST_MESSAGE_BYTES, Access, too_large
-from flyte_nb.server.wire.actions import Actions
 from flyte_nb.server.wire.callbacks import Callbacks
-from flyte_nb.server.wire.callers import PROCESS
-from flyte_nb.server.wire.data import DataProxy
 from flyte_nb.server.wire.encodings import BoundedGzip, checked
-from flyte_nb.server.wire.execution import Execution
+from flyte_nb.server.wire.executing.callers import PROCESS
+from flyte_nb.server.wire.executing.execution import Execution
+from flyte_nb.server.wire.executing.firing import Firing
+from flyte_nb.server.wire.executing.limits import Limits
 from flyte_nb.server.wire.faults import Faults, refused
 from flyte_nb.server.wire.files import Files
-from flyte_nb.server.wire.firing import Firing
-from flyte_nb.server.wire.limits import Limits
 from flyte_nb.server.wire.links import FILES, Links
-from flyte_nb.server.wire.places import TOKEN_PATH, Authentication, Clusters, Identities, Projects
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.runs import Runs
-from flyte_nb.server.wire.tasks import Tasks
-from flyte_nb.server.wire.tracked import TrackedRuns
+from flyte_nb.server.wire.services.actions import Actions
+from flyte_nb.server.wire.services.data import DataProxy
+from flyte_nb.server.wire.services.places import TOKEN_PATH, Authentication, Clusters, Identities, Projects
+from flyte_nb.server.wire.services.runs import Runs
+from flyte_nb.server.wire.services.tasks import Tasks
+from flyte_nb.server.wire.services.tracked import TrackedRuns
+from flyte_nb.server.wire.services.triggers import Triggers
 from flyte_nb.server.wire.tracking import Tracking
-from flyte_nb.server.wire.triggers import Triggers
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.callbacks import CALLBACKS
 

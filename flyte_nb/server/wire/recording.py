@@ -14,12 +14,12 @@ from flyteidl2.core import interface_pb2
 from flyteidl2.task import common_pb2, task_definition_pb2
 from google.protobuf.message import DecodeError
 
-from flyte_nb.server.wire.literals import tree_of
 from flyte_nb.server.wire.messages import CODE_BUNDLE, bundle_uri
-from flyte_nb.server.wire.payloads import ActionTypes
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.types import python_types
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.server.wire.values.literals import tree_of
+from flyte_nb.server.wire.values.payloads import ActionTypes
+from flyte_nb.server.wire.values.types import python_types
 from flyte_nb.store.events import ActionStarted, Event, TaskDeclared, encode_event
 from flyte_nb.store.journal import Journal
 from flyte_nb.types.names import describe_type

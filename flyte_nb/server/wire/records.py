@@ -22,10 +22,10 @@ from flyte_nb.server.source import StoreSource
 from flyte_nb.server.wire.memory import Details, Memory
 from flyte_nb.server.wire.messages import Scope, action_details, listed_action, task_spec
 from flyte_nb.server.wire.originals import Originals
-from flyte_nb.server.wire.payloads import action_types, named_literals
 from flyte_nb.server.wire.signals import condition_of
-from flyte_nb.server.wire.types import typed_interface
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.server.wire.values.payloads import action_types, named_literals
+from flyte_nb.server.wire.values.types import typed_interface
 from flyte_nb.store.database import Database
 from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.home import Home

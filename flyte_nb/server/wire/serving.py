@@ -14,7 +14,7 @@ import uvicorn
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.server.wire.access import Access, is_loopback
 from flyte_nb.server.wire.application import Application
-from flyte_nb.server.wire.limits import Limits
+from flyte_nb.server.wire.executing.limits import Limits
 from flyte_nb.server.wire.records import Records
 from flyte_nb.store.callbacks import Announcement
 from flyte_nb.store.home import Home

@@ -16,10 +16,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.server.wire.filters import phase_name
 from flyte_nb.server.wire.messages import TRACKED
-from flyte_nb.server.wire.payloads import ActionTypes
 from flyte_nb.server.wire.recording import Beginning, Recording, RunOutline
 from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.server.wire.values.payloads import ActionTypes
 from flyte_nb.store.events import (
     ActionEnded,
     AttemptEnded,

@@ -22,8 +22,8 @@ from flyteidl2.workflow import run_service_pb2
 from flyte_nb.remote.backend.sdk.automations import KICKOFF, recorded_automation, recorded_settings
 from flyte_nb.remote.trigger_loop import LABEL
 from flyte_nb.server.wire.messages import Scope, timestamp
-from flyte_nb.server.wire.payloads import named_literals, types_of
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.values.payloads import named_literals, types_of
 from flyte_nb.store.deployment_events import TriggerDeployed
 from flyte_nb.store.pages import ListedTrigger
 from flyte_nb.store.rows import TriggerRow

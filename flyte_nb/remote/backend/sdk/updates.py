@@ -15,8 +15,8 @@ from flyteidl2.workflow.tracked_run_service_pb2 import TrackedActionUpdate
 
 from flyte_nb.server.wire.filters import phase_number
 from flyte_nb.server.wire.messages import ERROR_KINDS, Scope, task_spec, timestamp
-from flyte_nb.server.wire.payloads import action_types, named_literals
-from flyte_nb.server.wire.types import typed_interface
+from flyte_nb.server.wire.values.payloads import action_types, named_literals
+from flyte_nb.server.wire.values.types import typed_interface
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, AttemptRow, RunRow, TaskRow
 from flyte_nb.store.schema import PHASES_OVER

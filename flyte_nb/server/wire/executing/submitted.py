@@ -15,8 +15,8 @@ from flyteidl2.workflow import state_service_pb2
 
 from flyte_nb.authoring.condition import Answer, ConditionWebhook
 from flyte_nb.server.wire.filters import phase_number
-from flyte_nb.server.wire.payloads import ActionTypes
 from flyte_nb.server.wire.recording import RunOutline
+from flyte_nb.server.wire.values.payloads import ActionTypes
 from flyte_nb.store.events import ErrorRecord
 
 __all__ = ["Ending", "Family", "SubmittedAction", "SubmittedRun"]

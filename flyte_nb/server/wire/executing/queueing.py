@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 
-from flyte_nb.server.wire.submitted import SubmittedAction, SubmittedRun
+from flyte_nb.server.wire.executing.submitted import SubmittedAction, SubmittedRun
 
 __all__ = ["ProcessQueue"]
 

@@ -25,16 +25,16 @@ from flyte_nb.engine.secrets.values import resolve
 from flyte_nb.engine.webhooks import tell_webhook
 from flyte_nb.executors.capture import LOG_LIMIT_BYTES
 from flyte_nb.executors.log_files import CONTINUED, append_to_log_file, continued_in
-from flyte_nb.server.wire.containers import Command
+from flyte_nb.server.wire.executing.containers import Command
+from flyte_nb.server.wire.executing.outcomes import failed_as, outcome_of
+from flyte_nb.server.wire.executing.result_cache import ResultCache
+from flyte_nb.server.wire.executing.submitted import Ending, Family, SubmittedAction, SubmittedRun
 from flyte_nb.server.wire.filters import phase_name
 from flyte_nb.server.wire.originals import NAME, Originals
-from flyte_nb.server.wire.outcomes import failed_as, outcome_of
-from flyte_nb.server.wire.payloads import ActionTypes
 from flyte_nb.server.wire.recording import Beginning, Recording
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.result_cache import ResultCache
-from flyte_nb.server.wire.submitted import Ending, Family, SubmittedAction, SubmittedRun
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.server.wire.values.payloads import ActionTypes
 from flyte_nb.store.events import (
     ActionEnded,
     ActionStarted,

@@ -1,6 +1,6 @@
 """The process of one attempt of a task of Flyte's own: carries out its container's command, and ends with the server.
 
-    python -m flyte_nb.server.wire.contained LIFELINE a0 --inputs ...
+    python -m flyte_nb.server.wire.executing.contained LIFELINE a0 --inputs ...
 
 LIFELINE is the reading end of a pipe of which the server alone holds the other: however the server ends, the pipe does.
 """

@@ -26,13 +26,13 @@ from google.protobuf.duration_pb2 import Duration
 from flyte_nb.authoring.condition import Answer, parse_answer
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.server.wire.callers import Callers
-from flyte_nb.server.wire.containers import check_executable, run_container
-from flyte_nb.server.wire.limits import Limits
-from flyte_nb.server.wire.queueing import ProcessQueue
+from flyte_nb.server.wire.executing.callers import Callers
+from flyte_nb.server.wire.executing.containers import check_executable, run_container
+from flyte_nb.server.wire.executing.limits import Limits
+from flyte_nb.server.wire.executing.queueing import ProcessQueue
+from flyte_nb.server.wire.executing.submitted import Ending, SubmittedAction, SubmittedRun
+from flyte_nb.server.wire.executing.submitted_record import SubmittedRecord
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.submitted import Ending, SubmittedAction, SubmittedRun
-from flyte_nb.server.wire.submitted_record import SubmittedRecord
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.requests import ABORT, SIGNAL, Request

@@ -20,7 +20,7 @@ from flyte_nb.remote.logs import Logs
 from flyte_nb.server.wire.links import Links
 from flyte_nb.server.wire.messages import NOWHERE, bundle_uri, timestamp
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.tasks import spec_of
+from flyte_nb.server.wire.services.tasks import spec_of
 from flyte_nb.server.wire.uploads import LARGEST_UPLOAD_BYTES, Uploads
 from flyte_nb.store.rows import LogRow
 from flyte_nb.store.schema import PHASES_OVER

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import cloudpickle
 from flyteidl2.task import common_pb2
 
-from flyte_nb.server.wire.literals import literal_of
-from flyte_nb.server.wire.types import inferred_type
+from flyte_nb.server.wire.values.literals import literal_of
+from flyte_nb.server.wire.values.types import inferred_type
 from flyte_nb.store.rows import ActionRow, TaskRow
 from flyte_nb.types.base import Blobs
 from flyte_nb.types.offload import unpack_values

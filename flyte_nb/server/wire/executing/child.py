@@ -18,9 +18,9 @@ from msgspec.msgpack import Ext
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.remote.launch import with_runcontext
 from flyte_nb.remote.task import Task
-from flyte_nb.server.wire.literals import value_of
-from flyte_nb.server.wire.orders import Order
-from flyte_nb.server.wire.types import structure_of
+from flyte_nb.server.wire.executing.orders import Order
+from flyte_nb.server.wire.values.literals import value_of
+from flyte_nb.server.wire.values.types import structure_of
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.trees import leaf_content
 

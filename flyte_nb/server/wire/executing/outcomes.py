@@ -8,7 +8,7 @@ from pathlib import Path
 from flyteidl2.core import execution_pb2
 from google.protobuf.message import DecodeError
 
-from flyte_nb.server.wire.submitted import Ending
+from flyte_nb.server.wire.executing.submitted import Ending
 from flyte_nb.store.events import ErrorRecord
 
 __all__ = ["failed_as", "outcome_of"]

@@ -11,9 +11,9 @@ from flyteidl2.actions import actions_service_pb2
 from flyteidl2.actions.actions_service_connect import ActionsService
 from flyteidl2.workflow import state_service_pb2
 
-from flyte_nb.server.wire.callers import Callers
-from flyte_nb.server.wire.submissions import Submissions
-from flyte_nb.server.wire.submitted import SubmittedAction
+from flyte_nb.server.wire.executing.callers import Callers
+from flyte_nb.server.wire.executing.submissions import Submissions
+from flyte_nb.server.wire.executing.submitted import SubmittedAction
 
 __all__ = ["Actions"]
 

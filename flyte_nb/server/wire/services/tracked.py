@@ -8,7 +8,7 @@ from google.rpc import status_pb2
 
 from flyte_nb.server.wire.faults import refused
 from flyte_nb.server.wire.messages import listed_run
-from flyte_nb.server.wire.runs import Context, Runs, scope_of
+from flyte_nb.server.wire.services.runs import Context, Runs, scope_of
 
 __all__ = ["TrackedRuns"]
 

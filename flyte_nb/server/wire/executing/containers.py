@@ -26,7 +26,7 @@ from flyteidl2.task import task_definition_pb2
 
 __all__ = ["Command", "check_executable", "run_container", "send_signal"]
 
-CONTAINED = "flyte_nb.server.wire.contained"
+CONTAINED = "flyte_nb.server.wire.executing.contained"
 ENTRY = "a0"
 """What every container of a Python task calls, from Flyte's SDK."""
 TOKEN = "FLYTE_NB_TOKEN"

@@ -13,7 +13,7 @@ from flyteidl2.trigger.trigger_service_connect import TriggerService
 
 from flyte_nb.server.wire.filters import token_of, wanted_rows
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.runs import scope_of
+from flyte_nb.server.wire.services.runs import scope_of
 from flyte_nb.server.wire.trigger_messages import details_of, event_of, listed_trigger
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.deployment_events import TriggerChanged, TriggerDeployed

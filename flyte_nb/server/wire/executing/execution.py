@@ -2,7 +2,7 @@
 
     of a task that flyte_nb deployed    CreateRun -> a process starts, loads the deployed code, records the run -> its
                                         name is answered -> it is watched
-    of a task of Flyte's own SDK        see `flyte_nb.server.wire.submissions`
+    of a task of Flyte's own SDK        see `flyte_nb.server.wire.executing.submissions`
 
 The process of a flyte_nb run is a flyte_nb like any other: it records in the same store, and is aborted as any run of
 another process.
@@ -28,13 +28,13 @@ from flyte_nb.engine.identity import ROOT
 from flyte_nb.errors import InitializationError
 from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.remote.backend.client import check_installed
-from flyte_nb.server.wire.callers import Callers
-from flyte_nb.server.wire.containers import send_signal
-from flyte_nb.server.wire.limits import Limits
-from flyte_nb.server.wire.orders import Order, options_of
+from flyte_nb.server.wire.executing.callers import Callers
+from flyte_nb.server.wire.executing.containers import send_signal
+from flyte_nb.server.wire.executing.limits import Limits
+from flyte_nb.server.wire.executing.orders import Order, options_of
+from flyte_nb.server.wire.executing.submissions import Submissions
+from flyte_nb.server.wire.executing.submitted import SubmittedAction
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.submissions import Submissions
-from flyte_nb.server.wire.submitted import SubmittedAction
 from flyte_nb.server.wire.uploads import Uploads
 from flyte_nb.store.pages import tree_size
 from flyte_nb.store.rows import DeployedTaskRow
@@ -42,7 +42,7 @@ from flyte_nb.store.schema import PHASES_OVER
 
 __all__ = ["Execution"]
 
-CHILD = "flyte_nb.server.wire.child"
+CHILD = "flyte_nb.server.wire.executing.child"
 MOST_AT_ONCE = 4
 """A task that starts runs of itself by this server ends here."""
 LOOK_SECONDS = 0.5

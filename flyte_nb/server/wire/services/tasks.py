@@ -18,14 +18,14 @@ from flyteidl2.task.task_service_connect import TaskService
 from flyteidl2.trigger import trigger_definition_pb2
 
 from flyte_nb.server.wire.filters import token_of, wanted_rows
-from flyte_nb.server.wire.literals import literal_of
 from flyte_nb.server.wire.messages import Scope, task_spec, timestamp
-from flyte_nb.server.wire.payloads import types_of
 from flyte_nb.server.wire.records import Records
-from flyte_nb.server.wire.runs import scope_of
-from flyte_nb.server.wire.triggers import recorded_trigger
-from flyte_nb.server.wire.types import python_types, typed_interface
+from flyte_nb.server.wire.services.runs import scope_of
+from flyte_nb.server.wire.services.triggers import recorded_trigger
 from flyte_nb.server.wire.uploads import Uploads
+from flyte_nb.server.wire.values.literals import literal_of
+from flyte_nb.server.wire.values.payloads import types_of
+from flyte_nb.server.wire.values.types import python_types, typed_interface
 from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
 from flyte_nb.store.pages import TASK_FIELDS, Condition, ListedTask, list_deployed_tasks
 from flyte_nb.store.rows import DeployedTaskRow

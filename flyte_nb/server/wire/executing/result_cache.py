@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyte_nb.server.wire.submitted import Ending, SubmittedAction
+from flyte_nb.server.wire.executing.submitted import Ending, SubmittedAction
 from flyte_nb.server.wire.uploads import Uploads
 
 __all__ = ["ResultCache"]

@@ -18,8 +18,8 @@ from msgspec.msgpack import Ext
 from flyte_nb.io.dataframe import DataFrame
 from flyte_nb.io.dir import Dir
 from flyte_nb.io.file import File
-from flyte_nb.server.wire.pickles import plain_value, whole_pickle
-from flyte_nb.server.wire.types import (
+from flyte_nb.server.wire.values.pickles import plain_value, whole_pickle
+from flyte_nb.server.wire.values.types import (
     FRAME_FORMAT,
     inferred_type,
     literal_type,
@@ -98,7 +98,7 @@ def tree_of(literal: literals_pb2.Literal, declared: Any, blobs: Blobs) -> Any:
 
     Args:
         literal: the literal.
-        declared: its Python type, from `flyte_nb.server.wire.types.python_type`.
+        declared: its Python type, from `flyte_nb.server.wire.values.types.python_type`.
         blobs: where its large parts go.
 
     Raises:

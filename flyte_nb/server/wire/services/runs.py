@@ -16,7 +16,7 @@ from flyteidl2.workflow.run_service_connect import RunService
 
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.remote.aborting import abort_elsewhere
-from flyte_nb.server.wire.execution import Execution
+from flyte_nb.server.wire.executing.execution import Execution
 from flyte_nb.server.wire.filters import token_of, wanted_rows
 from flyte_nb.server.wire.following import OVERLAP_NS, FollowedRun, State, state_of
 from flyte_nb.server.wire.messages import TRACKED, Scope, listed_run

@@ -1,0 +1,1 @@
+"""What Flyte's protocol calls services: one module each."""

@@ -1,0 +1,1 @@
+"""Types and values of the store as Flyte's literals, and back."""
