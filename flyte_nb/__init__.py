@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     )
     from flyte_nb.checking.check import check
     from flyte_nb.logs import logger, system_logger
-    from flyte_nb.remote.deploy import deploy
+    from flyte_nb.remote.deploying.deploy import deploy
     from flyte_nb.remote.launch import run, with_runcontext
-    from flyte_nb.remote.rerun import fork, rerun
+    from flyte_nb.remote.repeats.rerun import fork, rerun
     from flyte_nb.remote.run import Run
     from flyte_nb.remote.setup import (
         current_domain,
@@ -186,13 +186,13 @@ NAMES = {
     "flyte_nb.authoring.trigger": "Cron FixedRate OnArtifact Trigger TriggerTime TriggeredArtifact TriggeredPartition",
     "flyte_nb.checking.check": "check",
     "flyte_nb.logs": "logger system_logger",
-    "flyte_nb.remote.deploy": "deploy",
+    "flyte_nb.remote.deploying.deploy": "deploy",
     "flyte_nb.remote.launch": "run with_runcontext",
     "flyte_nb.remote.setup": (
         "current_domain current_project init init_from_api_key init_from_config init_in_cluster "
         "init_passthrough is_control_plane_available"
     ),
-    "flyte_nb.remote.rerun": "fork rerun",
+    "flyte_nb.remote.repeats.rerun": "fork rerun",
     "flyte_nb.remote.unsupported": (
         "AppHandle ImageBuild build build_images load_interactive_ctx load_plugin_config "
         "run_python_script serve with_servecontext"

@@ -11,7 +11,7 @@ from flyte_nb.cli.carrying import one_line_errors, started_by
 from flyte_nb.cli.output import echo_rows, output_option
 from flyte_nb.cli.taskfile import existing_file, load_target
 from flyte_nb.errors import DeploymentError
-from flyte_nb.remote.deploy import deploy as deploy_environments
+from flyte_nb.remote.deploying.deploy import deploy as deploy_environments
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.search import did_you_mean
 

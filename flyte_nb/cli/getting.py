@@ -12,14 +12,14 @@ from flyte_nb.cli.carrying import one_line_errors
 from flyte_nb.cli.filters import NOT_NEGATIVE, TIME, run_filters
 from flyte_nb.cli.output import as_time, duration_of, echo_rows, output_option
 from flyte_nb.remote.action import Action
-from flyte_nb.remote.deploy import plain
+from flyte_nb.remote.deploying.deploy import plain
 from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import PHASES, error_line
 from flyte_nb.remote.search import find_run
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import TaskDetails
 from flyte_nb.remote.trigger import next_times
-from flyte_nb.remote.trigger_specs import automation_text
+from flyte_nb.remote.triggers.trigger_specs import automation_text
 from flyte_nb.store.rows import ActionRow
 from flyte_nb.types.previews import short_text
 

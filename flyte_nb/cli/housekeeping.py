@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from flyte_nb.cli.carrying import one_line_errors
-from flyte_nb.remote import housekeeping
+from flyte_nb.remote.upkeep import housekeeping
 
 __all__ = ["HOUSEKEEPING"]
 

@@ -23,13 +23,13 @@ from flyte_nb.cli.serve import serve
 from flyte_nb.cli.signaling import signal
 from flyte_nb.cli.triggering import delete, update
 from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
-from flyte_nb.remote.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
-from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
-from flyte_nb.remote.interrupted import interrupted_among
 from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import duration_text, error_line
+from flyte_nb.remote.repeats.interrupted import interrupted_among
 from flyte_nb.remote.search import find_run
 from flyte_nb.remote.source import source
+from flyte_nb.remote.upkeep.cache import NOTHING_CACHED, cached_rows, clear, explain_action, explain_run, explain_task
+from flyte_nb.remote.upkeep.images import NO_IMAGES, prune_images, size_text
 from flyte_nb.store.rows import RunRow
 
 __all__ = ["cli", "main"]

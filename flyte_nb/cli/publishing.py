@@ -10,7 +10,7 @@ from flyte_nb.cli.carrying import one_line_errors
 from flyte_nb.errors import InitializationError
 from flyte_nb.remote import setup
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.housekeeping import publish as publish_run
+from flyte_nb.remote.upkeep.housekeeping import publish as publish_run
 
 __all__ = ["publish"]
 

@@ -13,7 +13,7 @@ from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_i
 from flyte_nb.cli.taskfile import existing_file, load_target
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.progress import show_progress
-from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
+from flyte_nb.remote.repeats.repeating import Asked, ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.search import find_run, find_task
 
 __all__ = ["fork", "recover", "rerun"]

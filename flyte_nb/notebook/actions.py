@@ -24,7 +24,7 @@ from flyte_nb.notebook.forms.launch import LaunchForm, begun
 from flyte_nb.notebook.views.bundle import bundle_of_runs
 from flyte_nb.notebook.views.document import Document, sendable
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.repeating import Asked, ask_fork, ask_recovery, ask_rerun
+from flyte_nb.remote.repeats.repeating import Asked, ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import find_task
 from flyte_nb.remote.source import source

@@ -7,7 +7,7 @@ import threading
 from datetime import datetime
 
 from flyte_nb.notebook.origin import notebook_name
-from flyte_nb.remote.interrupted import find_interrupted
+from flyte_nb.remote.repeats.interrupted import find_interrupted
 from flyte_nb.store.rows import RunRow
 
 __all__ = ["offer_recovery", "print_offer"]

@@ -14,8 +14,8 @@ from flyte_nb.engine.session import session
 from flyte_nb.engine.state import RunState
 from flyte_nb.models import ActionPhase
 from flyte_nb.remote.action import Action
-from flyte_nb.remote.inherited import inherited, with_variables
-from flyte_nb.remote.rerun import masked_inputs
+from flyte_nb.remote.repeats.inherited import inherited, with_variables
+from flyte_nb.remote.repeats.rerun import masked_inputs
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import tasks_in
 from flyte_nb.remote.source import source

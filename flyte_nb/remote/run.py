@@ -15,7 +15,7 @@ from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
 from flyte_nb.remote.action import Action, ActionDetails, Actions
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
-from flyte_nb.remote.deployed import check_project
+from flyte_nb.remote.deploying.deployed import check_project
 from flyte_nb.remote.failures import ErrorInfo, error_of
 from flyte_nb.remote.listing import TimeFilter, backend_filters, is_newest_first
 from flyte_nb.remote.logs import Logs

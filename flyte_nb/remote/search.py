@@ -12,7 +12,7 @@ from flyte_nb.authoring.environment import TaskEnvironment
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.session import current_session
 from flyte_nb.errors import RemoteTaskNotFoundError
-from flyte_nb.remote.deployed import find, load
+from flyte_nb.remote.deploying.deployed import find, load
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.source import source

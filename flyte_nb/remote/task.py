@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from flyte_nb.remote.calls import iterating_classmethod
-from flyte_nb.remote.deployed import AutoVersion, DeployedVersion, check_project
+from flyte_nb.remote.deploying.deployed import AutoVersion, DeployedVersion, check_project
 from flyte_nb.remote.listing import is_newest_first
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import LazyEntity, TaskDetails, lazy_task

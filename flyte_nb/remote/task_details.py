@@ -24,7 +24,7 @@ from flyte_nb.errors import RemoteTaskUsageError
 from flyte_nb.executors.worker import namespace
 from flyte_nb.models import NativeInterface
 from flyte_nb.remote.calls import blocking_method
-from flyte_nb.remote.deployed import (
+from flyte_nb.remote.deploying.deployed import (
     AutoVersion,
     DeployedVersion,
     calling_scope,

@@ -14,11 +14,11 @@ import msgspec
 from flyte_nb.authoring.trigger import Trigger as DeclaredTrigger
 from flyte_nb.engine.session import session
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod
-from flyte_nb.remote.deployed import check_project, find, load
+from flyte_nb.remote.deploying.deployed import check_project, find, load
 from flyte_nb.remote.phases import utc_time
-from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
-from flyte_nb.remote.trigger_specs import automation_text, trigger_of
+from flyte_nb.remote.triggers.schedule import due_times
+from flyte_nb.remote.triggers.trigger_specs import automation_text, trigger_of
 from flyte_nb.store.queries import check_limit
 from flyte_nb.store.rows import TriggerRow
 

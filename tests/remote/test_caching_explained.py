@@ -10,10 +10,10 @@ import pytest
 import flyte_nb as flyte
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.remote import Run
-from flyte_nb.remote.cache import cached_rows, clear, explain_action, explain_call, explain_run, explain_task
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.plain import run_tree
 from flyte_nb.remote.source import source
+from flyte_nb.remote.upkeep.cache import cached_rows, clear, explain_action, explain_call, explain_run, explain_task
 from flyte_nb.store.cached_results import stored_results, write_file
 
 env = flyte.TaskEnvironment("explained")

@@ -12,7 +12,7 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.cli.taskfile import load_file
-from flyte_nb.remote.fork_plan import ForkPlan, plan_fork
+from flyte_nb.remote.repeats.fork_plan import ForkPlan, plan_fork
 from flyte_nb.remote.run import Run
 
 PROGRAM = """

@@ -16,7 +16,7 @@ from flyte_nb.engine.session import end_session
 from flyte_nb.io import File
 from flyte_nb.remote import Run, export_run, import_run, prune
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.housekeeping import export, import_, prune_runs
+from flyte_nb.remote.upkeep.housekeeping import export, import_, prune_runs
 from flyte_nb.store.queries import Store
 from flyte_nb.store.retention import PENDING_SECONDS
 from flyte_nb.store.values import ValueStore

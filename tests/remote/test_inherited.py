@@ -11,7 +11,7 @@ import pytest
 import flyte_nb as flyte
 from flyte_nb.engine.session import end_session
 from flyte_nb.remote import Run
-from flyte_nb.remote.repeating import ask_recovery
+from flyte_nb.remote.repeats.repeating import ask_recovery
 
 env = flyte.TaskEnvironment("inherits")
 

@@ -13,10 +13,10 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.remote import Run, Trigger, trigger_loop
-from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger import next_times
-from flyte_nb.remote.trigger_loop import LOCK, TriggerLoop
+from flyte_nb.remote.triggers.schedule import due_times
+from flyte_nb.remote.triggers.trigger_loop import LOCK, TriggerLoop
 from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.rows import TriggerRow
 from tests.remote import deployed_tasks as tasks

@@ -11,8 +11,8 @@ import msgspec
 import flyte_nb as flyte
 from flyte_nb.io import File
 from flyte_nb.remote import prune
-from flyte_nb.remote.housekeeping import prune_runs
 from flyte_nb.remote.source import source
+from flyte_nb.remote.upkeep.housekeeping import prune_runs
 from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
 from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.uploaded import FORGOTTEN_SECONDS

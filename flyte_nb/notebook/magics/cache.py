@@ -8,7 +8,9 @@ from typing import Any
 from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.notebook.magics.launching import read_line
 from flyte_nb.notebook.magics.words import split_words
-from flyte_nb.remote.cache import (
+from flyte_nb.remote.errors import CommandError
+from flyte_nb.remote.search import did_you_mean, find_task, tasks_in
+from flyte_nb.remote.upkeep.cache import (
     CACHE_COLUMNS,
     NOTHING_CACHED,
     cached_rows,
@@ -18,8 +20,6 @@ from flyte_nb.remote.cache import (
     explain_run,
     explain_task,
 )
-from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.search import did_you_mean, find_task, tasks_in
 from flyte_nb.store.table import Table
 
 __all__ = ["CACHE"]

@@ -27,10 +27,10 @@ from flyte_nb.notebook.magics.words import split_words
 from flyte_nb.notebook.magics.workers import WORKERS
 from flyte_nb.notebook.views.comparison import Comparison
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.interrupted import interrupted_among
 from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.parameters import labels_of, task_help
 from flyte_nb.remote.plain import PHASES, error_line
+from flyte_nb.remote.repeats.interrupted import interrupted_among
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import did_you_mean, find_run, find_task
 from flyte_nb.remote.source import source

@@ -15,7 +15,7 @@ from flyte_nb.notebook.magics.words import Word, split_words
 from flyte_nb.remote.debugging import Debugged, failed_action, last_failure, prepare_debug
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.parameters import Given
-from flyte_nb.remote.repeating import one_message
+from flyte_nb.remote.repeats.repeating import one_message
 from flyte_nb.remote.search import find_run
 
 __all__ = ["DEBUG"]

@@ -10,14 +10,14 @@ from flyte_nb.authoring.environment import TaskEnvironment
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.notebook.magics.words import split_words
-from flyte_nb.remote.deploy import deploy
-from flyte_nb.remote.deployment import Deployment
+from flyte_nb.remote.deploying.deploy import deploy
+from flyte_nb.remote.deploying.deployment import Deployment
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.search import did_you_mean
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import TaskDetails
 from flyte_nb.remote.trigger import next_times
-from flyte_nb.remote.trigger_specs import automation_text
+from flyte_nb.remote.triggers.trigger_specs import automation_text
 from flyte_nb.store.table import Table
 
 __all__ = ["DEPLOY", "TASKS", "TRIGGERS"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flyte_nb.notebook.magics.arguments import Argument, Command
-from flyte_nb.remote import housekeeping
 from flyte_nb.remote.search import LAST
+from flyte_nb.remote.upkeep import housekeeping
 
 __all__ = ["ABORT", "EXPORT", "IMPORT", "PRUNE", "PUBLISH"]
 

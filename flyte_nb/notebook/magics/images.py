@@ -5,7 +5,7 @@ from __future__ import annotations
 from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.images import NO_IMAGES, prune_images, size_text
+from flyte_nb.remote.upkeep.images import NO_IMAGES, prune_images, size_text
 from flyte_nb.store.table import Table
 
 __all__ = ["IMAGES"]

@@ -12,8 +12,8 @@ from flyte_nb.notebook.magics.arguments import Argument, Command
 from flyte_nb.notebook.magics.launching import take_inputs
 from flyte_nb.notebook.magics.words import Word, split_words
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.fork_plan import ForkPlan
-from flyte_nb.remote.repeating import ask_fork, ask_recovery, ask_rerun
+from flyte_nb.remote.repeats.fork_plan import ForkPlan
+from flyte_nb.remote.repeats.repeating import ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import find_run, find_task
 

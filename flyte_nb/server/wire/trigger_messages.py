@@ -20,7 +20,7 @@ from flyteidl2.trigger import trigger_definition_pb2
 from flyteidl2.workflow import run_service_pb2
 
 from flyte_nb.remote.backend.sdk.automations import KICKOFF, recorded_automation, recorded_settings
-from flyte_nb.remote.trigger_loop import LABEL
+from flyte_nb.remote.triggers.trigger_loop import LABEL
 from flyte_nb.server.wire.messages import Scope, timestamp
 from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.values.payloads import named_literals, types_of
@@ -210,7 +210,7 @@ def _automation_spec(automation: Mapping[str, Any], time_inputs: list[str]) -> c
 
 
 def _run_spec(settings: Mapping[str, Any]) -> run_pb2.RunSpec:
-    """What a trigger says of its runs, see `flyte_nb.remote.trigger_specs`, as Flyte says it."""
+    """What a trigger says of its runs, see `flyte_nb.remote.triggers.trigger_specs`, as Flyte says it."""
     spec = run_pb2.RunSpec(
         overwrite_cache=bool(settings.get("overwrite_cache")),
         queue=settings.get("queue") or "",

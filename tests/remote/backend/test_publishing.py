@@ -19,8 +19,8 @@ from click.testing import CliRunner
 import flyte_nb as flyte
 from flyte_nb.cli.main import cli
 from flyte_nb.remote import Run
-from flyte_nb.remote.housekeeping import publish
 from flyte_nb.remote.source import source
+from flyte_nb.remote.upkeep.housekeeping import publish
 from flyte_nb.store.queries import Store
 from tests.processes import one_session, until
 from tests.remote.backend.program import OURS, PROGRAM

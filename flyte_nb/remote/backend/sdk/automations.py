@@ -13,7 +13,7 @@ from flyteidl2.core import literals_pb2
 from flyteidl2.task import common_pb2, run_pb2
 
 from flyte_nb.authoring.trigger import Cron, FixedRate, OnArtifact
-from flyte_nb.remote.trigger_specs import automation_of
+from flyte_nb.remote.triggers.trigger_specs import automation_of
 
 __all__ = ["KICKOFF", "recorded_automation", "recorded_settings"]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from connectrpc.errors import ConnectError
 
 from flyte_nb.errors import RuntimeUserError
-from flyte_nb.remote.trigger_loop import TriggerLoop, start_run_of
+from flyte_nb.remote.triggers.trigger_loop import TriggerLoop, start_run_of
 from flyte_nb.server.wire.executing.execution import Execution
 from flyte_nb.server.wire.faults import refused
 from flyte_nb.server.wire.messages import NOWHERE

@@ -16,9 +16,9 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.errors import ActionNotFoundError, RuntimeUserError
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.fork_plan import ForkPlan, plan_fork
 from flyte_nb.remote.parameters import Given
-from flyte_nb.remote.rerun import Repeated, prepare_fork, prepare_rerun
+from flyte_nb.remote.repeats.fork_plan import ForkPlan, plan_fork
+from flyte_nb.remote.repeats.rerun import Repeated, prepare_fork, prepare_rerun
 from flyte_nb.remote.run import Run
 
 __all__ = ["Asked", "ask_fork", "ask_recovery", "ask_rerun", "one_message"]

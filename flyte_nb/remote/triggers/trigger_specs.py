@@ -19,7 +19,7 @@ from flyte_nb.authoring.trigger import (
 )
 from flyte_nb.engine.session import Session
 from flyte_nb.errors import DeploymentError
-from flyte_nb.remote.schedule import due_times
+from flyte_nb.remote.triggers.schedule import due_times
 from flyte_nb.store.deployment_events import TriggerDeployed
 from flyte_nb.types.signature import signature_of
 

@@ -28,8 +28,8 @@ from flyte_nb.errors import (
 )
 from flyte_nb.executors.worker import namespace
 from flyte_nb.remote.backend.task import task_of_row
-from flyte_nb.remote.histories import LINEAGE
 from flyte_nb.remote.phases import utc_time
+from flyte_nb.remote.repeats.histories import LINEAGE
 from flyte_nb.remote.setup import current_domain, current_project
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import DeployedTaskRow

@@ -14,7 +14,7 @@ from typing import Any
 
 from flyte_nb.engine.options import MASKED_INPUTS, RunOptions
 from flyte_nb.errors import RuntimeUserError
-from flyte_nb.remote.histories import FORCED, LINEAGE
+from flyte_nb.remote.repeats.histories import FORCED, LINEAGE
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import RunRow
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from flyte_nb.engine.history import FINISHED
-from flyte_nb.remote.histories import LINEAGE, REUSING
+from flyte_nb.remote.repeats.histories import LINEAGE, REUSING
 from flyte_nb.remote.source import source
 from flyte_nb.store.rows import ActionRow, RunRow, TaskRow
 from flyte_nb.types.trees import identity_of

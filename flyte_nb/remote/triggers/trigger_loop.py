@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 from flyte_nb.engine.session import session
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.remote.deployed import find, load
+from flyte_nb.remote.deploying.deployed import find, load
 from flyte_nb.remote.launch import with_runcontext
 from flyte_nb.remote.phases import utc_time
-from flyte_nb.remote.schedule import due_times
 from flyte_nb.remote.source import source
+from flyte_nb.remote.triggers.schedule import due_times
 from flyte_nb.store.deployment_events import TriggerChanged
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.home import Home

@@ -28,11 +28,11 @@ from flyte_nb.errors import DeploymentError
 from flyte_nb.executors.worker.namespace import whole
 from flyte_nb.interface import NativeInterface
 from flyte_nb.remote.calls import blocking
-from flyte_nb.remote.deployment import DeployedTask, DeployedTaskEnvironment, Deployment
+from flyte_nb.remote.deploying.deployment import DeployedTask, DeployedTaskEnvironment, Deployment
 from flyte_nb.remote.launch import COPY_STYLES
 from flyte_nb.remote.origins import origin_of_call
 from flyte_nb.remote.source import source
-from flyte_nb.remote.trigger_specs import trigger_of
+from flyte_nb.remote.triggers.trigger_specs import trigger_of
 from flyte_nb.store.deployment_events import TaskDeployed, TriggerDeployed
 from flyte_nb.store.deployments import DeploymentEvent
 from flyte_nb.store.rows import DeployedTaskRow, TriggerRow

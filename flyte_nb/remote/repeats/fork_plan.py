@@ -17,9 +17,9 @@ from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.engine.forecast import Fate, Forecast, Foreseen
 from flyte_nb.engine.session import session
 from flyte_nb.remote.calls import Blocking
-from flyte_nb.remote.lineage import tree_of
 from flyte_nb.remote.plain import InputNames, action_label, printable
-from flyte_nb.remote.rerun import name_of, prepare_fork
+from flyte_nb.remote.repeats.lineage import tree_of
+from flyte_nb.remote.repeats.rerun import name_of, prepare_fork
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import tasks_in
 from flyte_nb.remote.source import source

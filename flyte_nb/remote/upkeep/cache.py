@@ -16,10 +16,10 @@ from flyte_nb.engine.cache.code import code_items
 from flyte_nb.engine.cache.differences import asked_call, code_of, differences, nearest, version_text
 from flyte_nb.engine.secrets.masking import MASKED_NOTE
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.images import age_of, size_text
 from flyte_nb.remote.plain import PHASE_WORDS, duration_text
 from flyte_nb.remote.search import did_you_mean, find_run
 from flyte_nb.remote.source import source
+from flyte_nb.remote.upkeep.images import age_of, size_text
 from flyte_nb.store.cached_results import CachedInput, CachedResult, CodeItem, remove_results, stored_results
 from flyte_nb.store.rows import ActionRow, TaskRow
 from flyte_nb.types.signature import signature_of

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from flyte_nb.errors import InitializationError, RuntimeSystemError
 from flyte_nb.remote.errors import CommandError
-from flyte_nb.remote.images import age_of, size_text
-from flyte_nb.remote.retention import prune
 from flyte_nb.remote.search import find_run
-from flyte_nb.remote.transfer import export_run, import_run
+from flyte_nb.remote.upkeep.images import age_of, size_text
+from flyte_nb.remote.upkeep.retention import prune
+from flyte_nb.remote.upkeep.transfer import export_run, import_run
 from flyte_nb.store.retention import Pruned
 
 __all__ = ["abort", "export", "import_", "prune_runs", "publish"]
@@ -47,7 +47,7 @@ def abort(run: str, action: str | None, reason: str) -> str:
 
 
 def export(run: str, file: str, without_files: bool) -> str:
-    """Writes a run into a file; see `flyte_nb.remote.transfer`."""
+    """Writes a run into a file; see `flyte_nb.remote.upkeep.transfer`."""
     found = find_run(run)
     path = export_run(found, Path(file).expanduser(), with_files=not without_files)
     return f"Run {found.name} is in {path} ({size_text(path.stat().st_size)}): %flyte import {path.name}"
@@ -60,7 +60,7 @@ def import_(file: str) -> str:
 
 
 def prune_runs(older_than: str | None, keep: int | None, max_size: str | None, dry_run: bool) -> str:
-    """Deletes old runs and what only they need; see `flyte_nb.remote.retention`.
+    """Deletes old runs and what only they need; see `flyte_nb.remote.upkeep.retention`.
 
     Raises:
         CommandError: a bound is not one.

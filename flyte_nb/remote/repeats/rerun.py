@@ -28,9 +28,9 @@ from flyte_nb.engine.secrets.masking import MASK, MASKED_NOTE
 from flyte_nb.engine.session import Session, session
 from flyte_nb.errors import ActionNotFoundError, RuntimeUserError
 from flyte_nb.remote.calls import Blocking
-from flyte_nb.remote.histories import FORCED, LINEAGE, history_of
-from flyte_nb.remote.inherited import given_over, inherited, with_variables
 from flyte_nb.remote.launch import Runner
+from flyte_nb.remote.repeats.histories import FORCED, LINEAGE, history_of
+from flyte_nb.remote.repeats.inherited import given_over, inherited, with_variables
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import tasks_in
 from flyte_nb.remote.source import source
@@ -47,7 +47,7 @@ class Repeated(NamedTuple):
     """A run that is about to start, for an earlier one.
 
     Attributes:
-        options: what it inherits of the earlier run, see `flyte_nb.remote.inherited`.
+        options: what it inherits of the earlier run, see `flyte_nb.remote.repeats.inherited`.
         task: what runs.
         inputs: the recorded ones.
         history: what may be reused.

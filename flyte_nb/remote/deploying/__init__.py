@@ -1,0 +1,1 @@
+"""`flyte.deploy`, and deployed tasks loaded again."""

@@ -1,0 +1,1 @@
+"""When triggers of deployed tasks are due, and the loop that fires them."""
