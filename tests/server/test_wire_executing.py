@@ -153,7 +153,9 @@ def test_a_task_that_the_official_client_deployed_runs_and_recovers(client: Clie
     assert phases == {"off.doubled": "succeeded", "off.square": "recovered"}
 
 
-def test_an_attempt_whose_process_is_lost_is_followed_by_another(client: Client, store: Store, folder: Path) -> None:
+def test_a_lost_process_takes_its_daemons_with_it_and_is_followed_by_another(
+    client: Client, store: Store, folder: Path
+) -> None:
     client.run(f"run = ran(tasks.flaky, folder={str(folder)!r})")
     attempts = store.attempts(client("run.name"), "a0")
     assert [(one.phase, one.error and one.error.code) for one in attempts] == [
@@ -161,6 +163,7 @@ def test_an_attempt_whose_process_is_lost_is_followed_by_another(client: Client,
         ("failed", "ValueError"),
     ]
     assert client("run.details().action_details.error_info.message") == "again"
+    assert processes_of(client("run.name")) == []
 
 
 def test_a_task_is_ended_after_its_timeout(client: Client, store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def flaky(folder: str) -> int:
     if been.exists():
         raise ValueError("again")
     been.touch()
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)  # it holds the pipes for output
     os._exit(3)
 
 

@@ -13,6 +13,8 @@ import signal
 import sys
 import threading
 
+from flyte_nb.executors.processes.offspring import MARK, kill_marked
+
 __all__ = ["main"]
 
 ENTRY = "flyte._bin.runtime"
@@ -29,6 +31,7 @@ def main() -> None:
 def end_with(lifeline: int) -> None:
     """Kills this process, and those that it has started, when the pipe ends."""
     os.read(lifeline, 1)
+    kill_marked(os.environ[MARK])
     os.killpg(0, signal.SIGKILL)
 
 

@@ -14,15 +14,19 @@ import asyncio
 import codecs
 import contextlib
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from flyteidl2.common import identifier_pb2
 from flyteidl2.task import task_definition_pb2
+
+from flyte_nb.executors.processes.offspring import MARK, kill_marked
 
 __all__ = ["Command", "check_executable", "run_container", "send_signal"]
 
@@ -160,51 +164,73 @@ async def run_container(command: Command, write: Write) -> int:
         OSError: it cannot be started.
     """
     command.work.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(8)
     lifeline, held = os.pipe()
     try:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                CONTAINED,
-                str(lifeline),
-                *command.arguments(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=command.work,
-                env=command.environment(),
-                pass_fds=(lifeline,),
-                start_new_session=True,
-            )
-        finally:
-            os.close(lifeline)
-        try:
-            assert process.stdout is not None and process.stderr is not None
-            _, _, code = await asyncio.gather(
-                pass_on(process.stdout, "stdout", write), pass_on(process.stderr, "stderr", write), ended(process)
-            )
-        finally:
-            await end(process)
+        async with output() as (out, to_out), output() as (err, to_err):
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    CONTAINED,
+                    str(lifeline),
+                    *command.arguments(),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=to_out,
+                    stderr=to_err,
+                    cwd=command.work,
+                    env={**command.environment(), MARK: mark},
+                    pass_fds=(lifeline,),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(lifeline)
+            to_out.close()
+            to_err.close()
+            try:
+                code, _, _ = await asyncio.gather(
+                    ended(process, mark), pass_on(out, "stdout", write), pass_on(err, "stderr", write)
+                )
+            finally:
+                await end(process, mark)
     finally:
         os.close(held)
     return code
 
 
-async def ended(process: asyncio.subprocess.Process) -> int:
-    """The exit code of a process; what it has left running is killed."""
+@contextlib.asynccontextmanager
+async def output() -> AsyncIterator[tuple[asyncio.StreamReader, BinaryIO]]:
+    """A pipe: what is read from it, and the end into which a process writes.
+
+    It is not one of asyncio's own: for those, no process has ended before all have that hold its pipes.
+    """
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb", 0) as end_of_process:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", 0)
+        )
+        try:
+            yield reader, end_of_process
+        finally:
+            transport.close()
+
+
+async def ended(process: asyncio.subprocess.Process, mark: str) -> int:
+    """The exit code of a process; what it has left running is killed, in whichever session: it may hold the pipes."""
     code = await process.wait()
-    send_signal(process, signal.SIGKILL)
+    await asyncio.to_thread(kill_marked, mark)
     return code
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process, mark: str) -> None:
     """Ends a process and those that it has started: at first they are asked to."""
     if process.returncode is None:
         send_signal(process, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE_SECONDS)
     send_signal(process, signal.SIGKILL)
+    await asyncio.to_thread(kill_marked, mark)
     await process.wait()
 
 
