@@ -155,13 +155,9 @@ class BackendSource(BackendDeployments):
         """All actions of a run, parents before their children; inputs and outputs are fetched one by one, see
         `action`."""
         followed = self._followed.get(run)
-        if followed is not None:
+        if followed is not None and followed.order:
             return list(followed.order)
-        return self._trees.get(
-            ("actions", run),
-            lambda: self.client.call("actions", list[ActionRow], name=run),
-            lambda rows: bool(rows) and is_over(rows[0].phase),
-        )
+        return self._listed(run)
 
     def action(self, run: str, action: str) -> ActionRow:
         """One action with its values, by name or an unambiguous beginning of it.
@@ -220,6 +216,13 @@ class BackendSource(BackendDeployments):
             lambda _: True,
         )
 
+    def _listed(self, run: str) -> list[ActionRow]:
+        return self._trees.get(
+            ("actions", run),
+            lambda: self.client.call("actions", list[ActionRow], name=run),
+            lambda rows: bool(rows) and is_over(rows[0].phase),
+        )
+
     def _run(self, name: str) -> RunRow:
         try:
             return self.client.call("run", RunRow, name=name)
@@ -231,7 +234,10 @@ class BackendSource(BackendDeployments):
     def _whole_name(self, run: str, action: str) -> str:
         if action == ROOT:
             return action
-        names = [row.name for row in self.actions(run)]
+        followed = self._followed.get(run)
+        if followed is not None and action in followed.actions:
+            return action
+        names = [row.name for row in self._listed(run)]  # of some the stream may not have told yet
         found = [action] if action in names else [name for name in names if name.startswith(action)]
         if len(found) == 1:
             return found[0]
