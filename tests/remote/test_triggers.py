@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
-from flyte_nb.remote import Run, Trigger, trigger_loop
+from flyte_nb.remote import Run, Trigger
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger import next_times
+from flyte_nb.remote.triggers import trigger_loop
 from flyte_nb.remote.triggers.schedule import due_times
 from flyte_nb.remote.triggers.trigger_loop import LOCK, TriggerLoop
 from flyte_nb.store.locks import FileLock, is_locked
