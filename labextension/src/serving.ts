@@ -43,7 +43,7 @@ class Choice extends Widget {
       'It ends with the Jupyter server.';
     this.node.append(
       el('p', {}, offer),
-      el('label', {}, this.box, 'Run deployed tasks when they ask for it, as you'),
+      el('label', {}, this.box, 'Run the tasks that they ask for, as you'),
       ...logOf('The server that was here ended. It said:', log)
     );
   }
@@ -62,7 +62,7 @@ class Served extends Widget {
     this.node.append(
       copied('Address', address),
       copied('In Python', `flyte.init(endpoint="${address}", insecure=True, ${named})`),
-      el('p', {}, execute ? 'It runs deployed tasks when clients ask for it, as you.' : 'It runs no tasks for clients.'),
+      el('p', {}, execute ? 'It runs the tasks that clients ask for, as you.' : 'It runs no tasks for clients.'),
       ...logOf('It said:', log.slice(1))
     );
   }

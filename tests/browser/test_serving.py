@@ -47,10 +47,10 @@ def test_a_served_store_runs_a_task_that_its_cell_shows_live(page: Page, lab: La
     serve = page.get_by_role("button", name="Serve this store to other programs…")
     serve.click()
     dialog = page.locator(".jp-Dialog")
-    dialog.get_by_label("Run deployed tasks when they ask for it, as you").check()
+    dialog.get_by_label("Run the tasks that they ask for, as you").check()
     take(page, "serving-asked")
     dialog.get_by_role("button", name="Serve", exact=True).click()
-    expect(dialog).to_contain_text("It runs deployed tasks when clients ask for it")
+    expect(dialog).to_contain_text("It runs the tasks that clients ask for")
     line = dialog.locator("code").nth(1).inner_text()
     assert line.startswith('flyte.init(endpoint="http://127.0.0.1:') and "insecure=True" in line
     take(page, "serving-told")

@@ -12,7 +12,7 @@ import pytest
 from flyte_nb.executors.processes import offspring
 from tests.executors.puppeteer import is_alive
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="marks are found in /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill_marked does nothing without /proc")
 
 ALWAYS_BETWEEN_PROGRAMS = {"AGAIN": 'exec sh -c "$AGAIN"'}
 """A shell with it replaces itself without end; while it does, the system shows no environment."""

@@ -87,6 +87,7 @@ def deployed(client: Client) -> str:
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:
+    """What holds, once it does. The deadline times nothing: it says what was awaited when a test would hang."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := holds()):
         assert time.monotonic() < deadline, f"{what} within {PATIENCE_SECONDS:.0f} seconds"

@@ -93,7 +93,7 @@ class Client:
                 connection = {"how": self.connection.how, "settings": self.connection.settings}
                 try:
                     process.ask("connect", connection).result()
-                except BaseException:
+                except BaseException:  # refused by the SDK, or Ctrl-C meanwhile: raised again, no process is left
                     process.close()
                     raise
                 self._process = process

@@ -258,7 +258,9 @@ class Publisher:
             if publication.error is None:
                 logger.warning("Run %s is not published yet, and goes on here: %s", publication.run, error)
             publication.missed(error)
-        except Exception as error:  # whatever the backend or the SDK refuses it with: the run goes on here
+        # The SDK in its process raises anything: RuntimeSystemError, KeyError, ValueError, PermissionError, or answers
+        # with nothing that can be read. Each is said as a warning and kept for a strict run; the local run goes on.
+        except Exception as error:
             self._give_up(publication, error)
 
     def _told(self, publication: Publication, progress: Progress, took_seconds: float) -> None:

@@ -253,7 +253,9 @@ class Translator(ValuePickler):
             return False
         try:
             Translator(io.BytesIO(), {}, {*self._hollow, module.__name__}).dump(value)
-        except Exception:  # a user's __reduce__ raises anything; the name is left out, as the docstring says
+        # A lock's TypeError, a PicklingError, whatever a user's __reduce__ raises. Left out is only what no function
+        # names: what one does name goes another way, whose error is raised.
+        except Exception:
             return False
         return True
 

@@ -45,7 +45,9 @@ class CheckedCodec(Codec[Message, Any]):
         """
         try:
             return self._codec.decode(data, message)
-        except Exception as error:  # whatever protobuf, JSON and UTF-8 raise of bytes that somebody made up
+        # Of made-up bytes: DecodeError, ParseError, UnicodeDecodeError, RecursionError, TypeError ... each the client's
+        # fault, which it is told; nothing is swallowed.
+        except Exception as error:
             kind = message.DESCRIPTOR.name
             raise ConnectError(Code.INVALID_ARGUMENT, f"The message is no {kind} in {self.name()}: {error}") from error
 

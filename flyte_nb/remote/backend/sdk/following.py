@@ -85,8 +85,8 @@ async def follow(name: str, seconds: float) -> list[ActionRow]:
     followed = _followed.get(name) or _followed.setdefault(name, Followed(name))
     try:
         return await followed.take(seconds)
-    except BaseException:
-        _followed.pop(name, None)  # the next call begins again
+    except BaseException:  # ConnectError of the stream, or cancelled: raised again, and the next call begins anew
+        _followed.pop(name, None)
         raise
 
 

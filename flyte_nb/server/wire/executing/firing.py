@@ -58,6 +58,8 @@ class Firing:
         request = request_of(self._records, NOWHERE, row, due)
         try:
             return asyncio.run_coroutine_threadsafe(self._execution.start(request), self._server).result()
-        except (ConnectError, NotImplementedError, OSError) as error:  # KeyError and ValueError the loop tells itself
+        # What the server refuses (`unimplemented` among it, see faults.py) or cannot read is recorded as `fired_error`;
+        # KeyError and ValueError the loop tells itself.
+        except (ConnectError, NotImplementedError, OSError) as error:
             answer = refused(error, "CreateRun")
             raise RuntimeUserError(answer.code.value, answer.message) from error

@@ -88,7 +88,7 @@ class Submissions:
         self._names.add(name)
         try:
             root = await self._begin(name, spec, request)
-        except BaseException:
+        except BaseException:  # refused, or cancelled because the client has gone: raised again, the name is free
             self._forget(name)
             raise
         left = self._limits.seconds - (time.monotonic() - root.run.family.began)
