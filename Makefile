@@ -71,10 +71,10 @@ conformance: install ## Compares with the official SDK's answers: make conforman
 	$(BIN)/python scripts/conformance.py $(CORPUS)
 
 chaos: install ## The long suites: processes killed, files torn, disks full
-	$(BIN)/python -m pytest -m long --timeout=1800
+	$(BIN)/python -m pytest -m long --timeout=1800 -o faulthandler_timeout=7200
 
 fuzz: install ## The property tests with fresh seeds and many examples
-	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=1800
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=1800 -o faulthandler_timeout=7200
 
 wheel: install ## Builds dist/*.whl and the sdist, front end included
 	$(BIN)/python -m build --outdir dist

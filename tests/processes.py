@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 ENDING_SECONDS = 20.0
+WAITING_SECONDS = 100.0
 
 
 @contextmanager
@@ -55,6 +56,12 @@ def is_alive(pid: int) -> bool:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Waits for a condition; the test's own timeout bounds it."""
+    """Waits for a condition.
+
+    The bound is its own: the alarm of a test's timeout is lost when it rings in a callback of the garbage collector
+    (hypothesis has one), so it would never end a condition that collects.
+    """
+    end = time.monotonic() + WAITING_SECONDS
     while not condition():
+        assert time.monotonic() < end, f"not so within {WAITING_SECONDS:.0f} s"
         time.sleep(0.005)

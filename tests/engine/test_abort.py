@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import flyte_nb as flyte
+from tests.processes import until
 
 env = flyte.TaskEnvironment("abort")
 started = threading.Event()
@@ -157,9 +156,3 @@ def test_cancelling_an_awaited_run_aborts_it() -> None:
 
     asyncio.run(go())
     assert [run.phase.value for run in flyte.remote.Run.listall()] == ["aborted"]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition; the test's own timeout bounds it."""
-    while not condition():
-        time.sleep(0.005)

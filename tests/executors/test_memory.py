@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from flyte_nb.executors.limits.memory import MemoryWatch, data_limit_bytes
 from flyte_nb.executors.limits.resident import FIND_SECONDS, PortableTrees, ProcTrees, Tree, Trees
+from tests.processes import until
 
 MIB = 1 << 20
 LIMIT = 1 << 40
@@ -115,12 +115,6 @@ def found(trees: Trees, tree: Tree) -> int:
     """What is used, processes that were started meanwhile included."""
     trees.find()
     return used(tree)
-
-
-def until(is_so: Callable[[], Any]) -> None:
-    """Waits for a condition; the test's own timeout bounds it."""
-    while not is_so():
-        time.sleep(0.005)
 
 
 # ---------------------------------------------------------------- what counts

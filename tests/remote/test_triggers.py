@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -20,6 +19,7 @@ from flyte_nb.remote.triggers.schedule import due_times
 from flyte_nb.remote.triggers.trigger_loop import LOCK, TriggerLoop
 from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.rows import TriggerRow
+from tests.processes import until
 from tests.remote import deployed_tasks as tasks
 
 NIGHTLY, OFTEN = {"name": "nightly", "task_name": "train.tidy"}, {"name": "often", "task_name": "train.tidy"}
@@ -167,13 +167,13 @@ def test_one_process_fires_the_triggers_of_a_store_and_another_takes_over(
     first = TriggerLoop()
     threads = [threading.Thread(target=loop.run) for loop in (first, clock.loop)]
     threads[0].start()
-    wait_until(lambda: is_locked(lock))
+    until(lambda: is_locked(lock))
     threads[1].start()
-    wait_until(lambda: "Another process fires the triggers" in caplog.text)
+    until(lambda: "Another process fires the triggers" in caplog.text)
     assert clock.fired == []
     first.stop()
     threads[0].join()
-    wait_until(lambda: bool(clock.fired))
+    until(lambda: bool(clock.fired))
     clock.loop.stop()
     threads[1].join()
     assert not is_locked(lock)
@@ -192,8 +192,3 @@ def test_a_clock_that_goes_back_fires_nothing_twice(clock: Clock) -> None:
     clock.now = next_times(Trigger.get(**NIGHTLY).row, 1)[0]
     assert clock.turn() == ["nightly"]
     assert clock.turn(minutes=-30) == [] and clock.turn(minutes=30) == []
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        threading.Event().wait(0.001)

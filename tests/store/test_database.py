@@ -19,15 +19,11 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
 from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.queries import Store, connect
+from tests.processes import until
 
 Start = Callable[..., subprocess.Popen[str]]
 Answer = Callable[..., str]
 Record = Callable[..., None]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        threading.Event().wait(0.005)
 
 
 def test_nobody_keeps_the_file_open(home: Home, journal: Journal, record: Record) -> None:
