@@ -44,7 +44,7 @@ def abort_run(session: Session, run: RunState, reason: str) -> None:
     if run.closed:
         return
     engine = session.engine
-    run.cancelled_by = reason
+    run.cancelled_by = reason or "cancelled"
     engine.loop.call_soon_threadsafe(cancel_run, run, reason)
     for tries in range(PROCESS_TRIES):
         if tries >= KERNEL_TRIES and not any(map(_is_in_process, run.order)):

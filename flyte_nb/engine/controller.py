@@ -195,6 +195,8 @@ class LocalController:
     async def run_root(self, run: RunState, action: Action, plan: Plan, inputs: dict[str, Any]) -> None:
         """The root action of a run, from its start to its end."""
         action.asyncio_task = asyncio.current_task()
+        if run.cancelled_by:  # when there was no task yet to cancel
+            raise CancelledError
         history = run.history
         recovered = history.find_root(plan.deep_digest, action.inputs) if history is not None else None
         if recovered is not None and is_whole(recovered.outputs, self._blobs.renew, self._blobs):

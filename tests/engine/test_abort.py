@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.engine.session import session
 from tests.processes import until
 
 env = flyte.TaskEnvironment("abort")
@@ -156,3 +157,18 @@ def test_cancelling_an_awaited_run_aborts_it() -> None:
 
     asyncio.run(go())
     assert [run.phase.value for run in flyte.remote.Run.listall()] == ["aborted"]
+
+
+def test_a_run_that_is_aborted_before_its_code_begins_never_begins() -> None:
+    flyte.run(quick)
+    started.clear()
+    loop_held, go_on = threading.Event(), threading.Event()
+    session().engine.loop.call_soon_threadsafe(lambda: (loop_held.set(), go_on.wait()))
+    loop_held.wait()
+    run = flyte.with_runcontext().start(awaits)
+    aborting = threading.Thread(target=run.abort, args=[""])
+    aborting.start()
+    until(lambda: session().runs[run.name].cancelled_by)
+    go_on.set()
+    aborting.join()
+    assert (run.phase, run.root.phase, run.root.note, started.is_set()) == ("aborted", "aborted", "", False)
