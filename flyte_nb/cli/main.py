@@ -19,9 +19,10 @@ from flyte_nb.cli.output import print_columns
 from flyte_nb.cli.publishing import publish
 from flyte_nb.cli.repeating import fork, recover, rerun
 from flyte_nb.cli.running import run
+from flyte_nb.cli.secrets import create, delete_secret, get_secret
 from flyte_nb.cli.serve import serve
 from flyte_nb.cli.signaling import signal
-from flyte_nb.cli.triggering import delete, update
+from flyte_nb.cli.triggering import create_trigger, delete, update
 from flyte_nb.executors.images.virtualenv import BuiltImage, Virtualenvs
 from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import duration_text, error_line
@@ -55,6 +56,10 @@ cli.add_command(serve)
 cli.add_command(signal)
 cli.add_command(update)
 cli.add_command(delete)
+cli.add_command(create)
+create.add_command(create_trigger)
+get.add_command(get_secret)
+delete.add_command(delete_secret)
 for command in HOUSEKEEPING:
     cli.add_command(command)
 
@@ -92,7 +97,7 @@ def logs(run: str, action: str | None, limit: int | None) -> None:
             click.echo(line)
 
 
-@cli.command()
+@cli.command(short_help="Answers a SELECT over what is recorded.")
 @click.argument("query")
 def sql(query: str) -> None:
     """Answers one SELECT over runs, actions, attempts, logs, values and tasks."""
@@ -139,7 +144,7 @@ def cache(context: click.Context) -> None:
         click.echo(NOTHING_CACHED)
 
 
-@cache.command()
+@cache.command(short_help="Says what the cache answered, and why not.")
 @click.argument("what", metavar="RUN[/ACTION]|TASK")
 def explain(what: str) -> None:
     """Says why calls were or were not answered from the cache, or what is cached of a task (ENVIRONMENT.TASK)."""
@@ -151,7 +156,7 @@ def explain(what: str) -> None:
             click.echo(explain_task(what, None) if "." in what else explain_run(what))
 
 
-@cache.command("clear")
+@cache.command("clear", short_help="Removes cached results.")
 @click.argument("task", required=False)
 @click.option("--older-than", metavar="TIME", help="Only results stored so long ago, as 7d or 12h.")
 @click.option("--all", "everything", is_flag=True, help="All.")

@@ -9,6 +9,7 @@ from flyte_nb.remote.condition import Condition
 from flyte_nb.remote.listing import TimeFilter
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.run import Run, RunDetails
+from flyte_nb.remote.secret import Secret, SecretTypes
 from flyte_nb.remote.task import Task
 from flyte_nb.remote.task_details import TaskDetails
 from flyte_nb.remote.trigger import Trigger, TriggerDetails
@@ -23,6 +24,8 @@ __all__ = [
     "Condition",
     "Run",
     "RunDetails",
+    "Secret",
+    "SecretTypes",
     "Task",
     "TaskDetails",
     "TimeFilter",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 __all__ = [
     "FULL_CURE",
     "JournalWriteError",
@@ -10,6 +13,7 @@ __all__ = [
     "StoreError",
     "StoreVersionError",
     "StoreWarning",
+    "missing",
 ]
 
 
@@ -39,3 +43,13 @@ class QueryError(StoreError):
 
 class StoreWarning(UserWarning):
     """A part of what was recorded is lost, or kept in another place than asked for."""
+
+
+def missing(kind: str, name: str, known: Sequence[str]) -> KeyError:
+    """The error for a name that nobody has."""
+    if not known:
+        return KeyError(f"No {kind} is named {name!r}: there are none yet.")
+    if near := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
+        return KeyError(f"No {kind} is named {name!r}; did you mean {' or '.join(near)}?")
+    some = f"there are {len(known)}, such as {', '.join(known[:3])}" if len(known) > 1 else f"there is {known[0]}"
+    return KeyError(f"No {kind} is named {name!r}; {some}.")

@@ -8,6 +8,7 @@
       data/          files of runs, a folder each
       requests/      requests to runs that live in another process
       uploads/       files that clients of a server put
+      secrets/       values of secrets, for their owner only
       runs.duckdb    what people query
       store.lock     held by whoever has runs.duckdb open
       runs.want      held by whoever waits for it
@@ -84,6 +85,10 @@ class Home:
     @property
     def uploads(self) -> Path:
         return self.path / "uploads"
+
+    @property
+    def secrets(self) -> Path:
+        return self.path / "secrets"
 
     @property
     def database(self) -> Path:

@@ -8,7 +8,6 @@ Every answer includes what was recorded a moment ago, in whichever process.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.store.database import Database
+from flyte_nb.store.errors import missing
 from flyte_nb.store.events import ErrorRecord, RunLabelled, encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
@@ -349,13 +349,3 @@ def check_limit(limit: int | None) -> None:
 def limit_text(limit: int | None) -> str:
     check_limit(limit)
     return "" if limit is None else f"LIMIT {int(limit)}"
-
-
-def missing(kind: str, name: str, known: Sequence[str]) -> KeyError:
-    """The error for a name that nobody has."""
-    if not known:
-        return KeyError(f"No {kind} is named {name!r}: there are none yet.")
-    if near := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
-        return KeyError(f"No {kind} is named {name!r}; did you mean {' or '.join(near)}?")
-    some = f"there are {len(known)}, such as {', '.join(known[:3])}" if len(known) > 1 else f"there is {known[0]}"
-    return KeyError(f"No {kind} is named {name!r}; {some}.")

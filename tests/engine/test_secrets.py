@@ -17,6 +17,8 @@ from flyte_nb.engine.secrets import values as secrets
 from flyte_nb.engine.secrets.values import process_variables, resolve
 from flyte_nb.engine.session import end_session
 from flyte_nb.errors import RuntimeUserError
+from flyte_nb.store.home import Home
+from flyte_nb.store.secrets import StoredSecrets
 
 Get = Callable[[str, str], str | None]
 
@@ -101,6 +103,21 @@ def test_a_variable_that_is_set_counts_before_the_file_and_an_empty_one_does_not
     assert resolve(["one", "two"]) == {"ONE": "environment", "TWO": "file"}
 
 
+def test_a_secret_of_the_store_counts_after_the_env_file_and_before_the_keyring(
+    project: Path, use_keyring: Callable[[Get], None]
+) -> None:
+    use_keyring(lambda service, name: f"{service}/{name}")
+    (project / ".env").write_text("ONE=file\n")
+    stored = StoredSecrets(Home.find())
+    for name in ("one", "two", "openai_key"):
+        stored.create(name, "store")
+    assert resolve(["one", "two", "three"]) == {"ONE": "file", "TWO": "store", "THREE": "flyte_nb/three"}
+    assert resolve([Secret("key", group="openai"), Secret("two", as_env_var="DEUX")]) == {
+        "OPENAI_KEY": "store",
+        "DEUX": "store",
+    }
+
+
 def test_a_secret_comes_from_the_keyring_under_its_group_or_the_packages_name(
     use_keyring: Callable[[Get], None],
 ) -> None:
@@ -120,9 +137,10 @@ def test_what_is_found_nowhere_is_one_error_that_says_where_was_looked(project: 
     assert lines[0] == "The secret 'api-key' was not found: API_KEY is not set."
     assert lines[1] == "The secret 'token' of group 'github' was not found: GH_TOKEN or GITHUB_TOKEN is not set."
     assert lines[2] == (
-        f"Looked at the environment variables of this process, the file {project / '.env'}, and the keyring "
-        "(service 'flyte_nb', 'github'). Set it with os.environ['API_KEY'] = ... (or %env), a line API_KEY=... in "
-        ".env, or `keyring set flyte_nb api-key`."
+        f"Looked at the environment variables of this process, the file {project / '.env'}, the secrets of the store "
+        f"{Home.find().path}, and the keyring (service 'flyte_nb', 'github'). Set it with os.environ['API_KEY'] = ... "
+        "(or %env), a line API_KEY=... in .env, flyte.remote.Secret.create('api-key', ...), or `keyring set flyte_nb "
+        "api-key`."
     )
 
 

@@ -4,10 +4,11 @@
     secrets=Secret("key", group="openai")          ->  {"OPENAI_KEY": ...}
     secrets=Secret("key", as_env_var="LLM_KEY")    ->  {"LLM_KEY": ...}
 
-Three places are asked, in this order:
+Four places are asked, in this order:
 
     environment   the variable itself, then GROUP_KEY (KEY without a group)
     .env          the same names, in the nearest `.env` from the working directory up to the project's root
+    store         KEY, or GROUP_KEY, as it is written (`flyte_nb.remote.Secret`)
     keyring       of the system: service GROUP (`flyte_nb` without a group), user name KEY
 """
 
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from flyte_nb.authoring.secret import MOUNT_PATH, Secret, SecretRequest, secrets_from_request
 from flyte_nb.errors import RuntimeUserError
-from flyte_nb.store.home import project_root
+from flyte_nb.store.home import Home, project_root
+from flyte_nb.store.secrets import StoredSecrets
 
 __all__ = ["KEYRING_SERVICE", "known_values", "process_variables", "resolve"]
 
@@ -68,14 +70,14 @@ def resolve(request: SecretRequest | None) -> dict[str, str]:
             only (`SecretMountError`).
     """
     asked = {variable_of(secret): secret for secret in secrets_from_request(request)}
-    values, in_file = _look_nearby(list(asked.values()))
+    values, nearby = _look_nearby(list(asked.values()))
     missing = [secret for name, secret in asked.items() if name not in values]
     if missing:
         found, in_keyring = _ask_keyring(missing)
         values.update(found)
         missing = [secret for secret in missing if variable_of(secret) not in values]
         if missing:
-            raise _not_found(missing, in_file, in_keyring)
+            raise _not_found(missing, [*nearby, in_keyring])
     return values
 
 
@@ -97,8 +99,7 @@ def variable_of(secret: Secret) -> str:
 
 def names_of(secret: Secret) -> list[str]:
     """The variables that may hold a secret's value here, the first that is set wins."""
-    full = f"{secret.group}_{secret.key}" if secret.group else secret.key
-    default = full.replace("-", "_").upper()
+    default = stored_name(secret).replace("-", "_").upper()
     return list(dict.fromkeys(name for name in (secret.as_env_var, default) if name))
 
 
@@ -107,24 +108,42 @@ def first_of(names: Iterable[str], variables: Mapping[str, str | None]) -> str |
     return next((value for name in names if (value := variables.get(name))), None)
 
 
+def stored_name(secret: Secret) -> str:
+    """Under which the store keeps it."""
+    return f"{secret.group}_{secret.key}" if secret.group else secret.key
+
+
 def words_for(secret: Secret) -> str:
     return f"The secret {secret.key!r}" + (f" of group {secret.group!r}" if secret.group else "")
 
 
-def _look_nearby(secrets: list[Secret]) -> tuple[dict[str, str], str]:
-    """The values that the environment or a `.env` holds, and in words which `.env` was read, if one had to be."""
+def _look_nearby(secrets: list[Secret]) -> tuple[dict[str, str], list[str]]:
+    """The values that the environment, a `.env` or the store holds, and in words where was looked beside the
+    environment, as far as that had to be."""
     values: dict[str, str] = {}
-    in_file = ""
-    from_file: Mapping[str, str | None] | None = None
+    left = _take(values, secrets, lambda secret: first_of(names_of(secret), os.environ))
+    if not left:
+        return values, []
+    from_file, in_file = _read_dotenv()
+    left = _take(values, left, lambda secret: first_of(names_of(secret), from_file))
+    if not left:
+        return values, [in_file]
+    home = Home.find()
+    stored = StoredSecrets(home)
+    _take(values, left, lambda secret: stored.value(stored_name(secret)))
+    return values, [in_file, f"the secrets of the store {home.path}"]
+
+
+def _take(values: dict[str, str], secrets: Iterable[Secret], find: Callable[[Secret], str | None]) -> list[Secret]:
+    """Adds the values that are found; returns the secrets that are left."""
+    left = []
     for secret in secrets:
-        value = first_of(names_of(secret), os.environ)
-        if value is None:
-            if from_file is None:
-                from_file, in_file = _read_dotenv()
-            value = first_of(names_of(secret), from_file)
-        if value is not None:
+        value = find(secret)
+        if value:
             values[variable_of(secret)] = value
-    return values, in_file
+        else:
+            left.append(secret)
+    return left
 
 
 def _read_dotenv() -> tuple[Mapping[str, str | None], str]:
@@ -175,12 +194,13 @@ def _ask_keyring(secrets: list[Secret]) -> tuple[dict[str, str], str]:
     return dict(values), place + (f" ({failures[0]})" if failures else "")
 
 
-def _not_found(missing: list[Secret], in_file: str, in_keyring: str) -> RuntimeUserError:
+def _not_found(missing: list[Secret], places: list[str]) -> RuntimeUserError:
     lines = [f"{words_for(secret)} was not found: {' or '.join(names_of(secret))} is not set." for secret in missing]
     name = names_of(missing[0])[0]
     lines.append(
-        f"Looked at the environment variables of this process, {in_file}, and {in_keyring}. "
-        f"Set it with os.environ[{name!r}] = ... (or %env), a line {name}=... in .env, or `keyring set "
+        f"Looked at the environment variables of this process, {', '.join(places[:-1])}, and {places[-1]}. "
+        f"Set it with os.environ[{name!r}] = ... (or %env), a line {name}=... in .env, "
+        f"flyte.remote.Secret.create({stored_name(missing[0])!r}, ...), or `keyring set "
         f"{missing[0].group or KEYRING_SERVICE} {missing[0].key}`."
     )
     return RuntimeUserError("SecretNotFoundError", "\n".join(lines))

@@ -19,11 +19,14 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from connectrpc.server import ConnectASGIApplication
 from flyteidl2.actions.actions_service_connect import ActionsServiceASGIApplication
+from flyteidl2.app.app_service_connect import AppServiceASGIApplication
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
 from flyteidl2.cluster.service_connect import ClusterServiceASGIApplication
 from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceASGIApplication
+from flyteidl2.imagebuilder.service_connect import ImageServiceASGIApplication
 from flyteidl2.project.project_service_connect import ProjectServiceASGIApplication
+from flyteidl2.secret.secret_connect import SecretServiceASGIApplication
 from flyteidl2.task.task_service_connect import TaskServiceASGIApplication
 from flyteidl2.trigger.trigger_service_connect import TriggerServiceASGIApplication
 from flyteidl2.workflow.run_service_connect import RunServiceASGIApplication
@@ -41,9 +44,12 @@ from flyte_nb.server.wire.files import Files
 from flyte_nb.server.wire.links import FILES, Links
 from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.services.actions import Actions
+from flyte_nb.server.wire.services.apps import Apps
 from flyte_nb.server.wire.services.data import DataProxy
+from flyte_nb.server.wire.services.images import Images
 from flyte_nb.server.wire.services.places import TOKEN_PATH, Authentication, Clusters, Identities, Projects
 from flyte_nb.server.wire.services.runs import Runs
+from flyte_nb.server.wire.services.secrets import Secrets
 from flyte_nb.server.wire.services.tasks import Tasks
 from flyte_nb.server.wire.services.tracked import TrackedRuns
 from flyte_nb.server.wire.services.triggers import Triggers
@@ -65,6 +71,13 @@ STATUS = {
     Code.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,  # as Connect maps it
 }
 WITHOUT_TOKEN = "/flyteidl2.auth.AuthMetadataService"
+INSTEAD = {
+    "/flyteidl2.settings.SettingsService": "settings are a cluster's. Queue, labels and variables are given with each "
+    "run, flyte.with_runcontext(...); its limits are options of flyte-nb serve",
+    "/flyteidl2.artifact.ArtifactService": "it keeps no artifacts. Values are found as the outputs of runs, "
+    "Run.get(NAME).outputs()",
+}
+"""What to do instead of calling services that are not served; docs/server.md lists those that are."""
 TOKEN_LIFETIME_SECONDS = 3600
 CLOSING = (b"connection", b"close")
 GRPC = "application/grpc"
@@ -103,6 +116,9 @@ class Application:
                 answering(DataProxyServiceASGIApplication, DataProxy(records, links, uploads)),
                 answering(TaskServiceASGIApplication, Tasks(records, uploads)),
                 answering(TriggerServiceASGIApplication, Triggers(records, uploads)),
+                answering(SecretServiceASGIApplication, Secrets(records)),
+                answering(ImageServiceASGIApplication, Images()),
+                answering(AppServiceASGIApplication, Apps()),
                 answering(ClusterServiceASGIApplication, Clusters()),
                 answering(ProjectServiceASGIApplication, Projects(records.home)),
                 answering(IdentityServiceASGIApplication, Identities()),
@@ -117,7 +133,7 @@ class Application:
         elif scope["type"] == "http":
             try:
                 await self._answer(scope, receive, send)
-            except (ConnectError, PermissionError) as error:
+            except (ConnectError, PermissionError, NotImplementedError) as error:
                 await send_error(send, refused(error, scope["path"]))
         else:
             await send({"type": "websocket.close"})
@@ -172,11 +188,10 @@ class Application:
         if service != WITHOUT_TOKEN and not is_of_process:
             self._access.check_token(headers)
         if service not in self._services:
-            raise ConnectError(
-                Code.UNIMPLEMENTED, f"flyte_nb's server does not serve {path[:200]}: docs/server.md lists what it does"
-            )
+            instead = INSTEAD.get(service, "docs/server.md lists what it does")
+            raise NotImplementedError(f"flyte_nb's server does not serve {path[:200]}: {instead}")
         if headers.get("content-type", "").startswith(GRPC):
-            raise ConnectError(Code.UNIMPLEMENTED, "gRPC is not served: call by Connect, as Flyte's SDK does")
+            raise NotImplementedError("gRPC is not served: call by Connect, as Flyte's SDK does")
         if int(headers.get("content-length", "0")) > LARGEST_MESSAGE_BYTES:
             raise too_large()
         call = Bounded(receive, send)

@@ -22,7 +22,16 @@ from connectrpc.errors import ConnectError
 
 from flyte_nb.remote.backend.messages import Answer, Call, Failure, read_frame, write_frame
 from flyte_nb.remote.backend.neutral import rebuilt
-from flyte_nb.remote.backend.sdk import conditions, deployed, following, launching, publishing, reading, triggers
+from flyte_nb.remote.backend.sdk import (
+    conditions,
+    deployed,
+    following,
+    launching,
+    publishing,
+    reading,
+    secrets,
+    triggers,
+)
 
 __all__ = ["main"]
 
@@ -43,6 +52,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     **launching.CALLS,
     **publishing.CALLS,
     **reading.CALLS,
+    **secrets.CALLS,
     **triggers.CALLS,
 }
 
