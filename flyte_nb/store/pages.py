@@ -133,8 +133,8 @@ ACTIONS = f"""SELECT *, {UPDATED} AS updated_ns FROM (SELECT
     coalesce(t.short_name, '') AS short_name, '' AS environment, a.group_name AS "group", a.phase, a.queued_ns,
     a.initializing_ns, a.started_ns, a.ended_ns, a.attempt, NULL AS labels, '' AS parent_run, '' AS lineage
     FROM store.actions a LEFT JOIN store.tasks t ON t.run = a.run AND t.spec = a.spec)"""
-TASKS = """SELECT task, version, deployed_ns, environment, short_name, short_description, task || ':' || version AS key
-    FROM store.known_deployed_tasks"""
+TASKS = """SELECT task, version, deployed_ns, environment, short_name, short_description, task || ':' || version AS key,
+    coalesce(settings->>'entrypoint', '') = 'true' AS is_entrypoint FROM store.known_deployed_tasks"""
 TRIGGERS = """SELECT task, name, version, deployed_ns, changed_ns, fired_ns, is_active, automation, time_inputs,
     task || ':' || name AS key FROM store.known_triggers"""
 RUN_FIELDS = {

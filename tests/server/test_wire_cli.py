@@ -15,16 +15,34 @@ from tests.processes import one_session, until
 from tests.server import wire_tasks
 from tests.server.wire import Client, official_client, served
 
-CONFIG = "admin:\n  endpoint: {}\n  insecure: true\ntask:\n  project: shop\n  domain: development\n  org: o\n"
+CONFIG = """
+admin:
+  endpoint: {}
+  insecure: true
+image:
+  builder: remote
+task:
+  project: shop
+  domain: development
+  org: o
+"""
 OFFICIAL = '''
+import os
 import flyte
 
 env = flyte.TaskEnvironment("off")
+image = flyte.Image.from_debian_base().with_pip_packages("a-package-that-is-built-nowhere")
+secretive = flyte.TaskEnvironment("secretive", secrets="api-key", image=image)
 
-@env.task
+@env.task(entrypoint=True)
 async def square(x: int) -> int:
     """Squares."""
     return x * x
+
+@secretive.task
+async def tell() -> int:
+    print("the key is", os.environ["API_KEY"])
+    return len(os.environ["API_KEY"])
 '''
 CREATED = re.compile(r"Created Run: (\w+)")
 Command = Callable[..., str]
@@ -110,6 +128,50 @@ def test_triggers_are_made_listed_paused_and_deleted(command: Command) -> None:
     assert 'expression: "0 2 * * *"' in command("get", "trigger", "shop.everything", "nightly")
     command("delete", "trigger", "nightly", "shop.everything")
     assert "nightly" not in command("get", "trigger")
+
+
+def test_a_secret_is_kept_for_the_tasks_that_ask_for_it_and_told_to_nobody(
+    command: Command, home: Path, folder: Path
+) -> None:
+    command("create", "secret", "api-key", "--value", "of the store")
+    (folder / "binary").write_bytes(b"from a file")
+    command("create", "secret", "other", "--from-file", "binary", "--project", "shop", "--domain", "development")
+    assert (home / "secrets" / "other").read_bytes() == b"from a file"
+    listed = json.loads(command("-of", "json-raw", "get", "secret"))
+    assert [one["id"]["name"] for one in listed] == ["api-key", "other"]
+    assert "FULLY_PRESENT" in command("get", "secret", "api-key")
+    told = command("run", "--follow", "off.py", "tell")  # with an image that no machine has
+    assert "the key is ***" in told
+    found = CREATED.search(told)
+    assert found is not None
+    until(lambda: Store.open(home).run(found[1]).phase == "succeeded")
+    assert "o0=12" in command("get", "io", found[1])
+    command("delete", "secret", "other")
+    assert "No secret is named 'other'; there is api-key." in command("get", "secret", "other", fails=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("create secret api/key --value x", "'api/key' is no name of a secret"),
+        ("create secret pull --type image_pull --registry r --username u --password p", "which pull no images"),
+        ("delete secret nope", "No secret is named 'nope'"),
+        ("get app shop", "There is no app 'shop': this server has none, they need a cluster"),
+        ("get artifact", "it keeps no artifacts. Values are found as the outputs of runs"),
+        ("get settings", "Queue, labels and variables are given with each run"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_the_way_out(command: Command, words: str, says: str) -> None:
+    assert says in command(*words.split(), fails=True)
+
+
+def test_there_are_no_apps_and_everything_is_the_users_own(command: Command) -> None:
+    assert command("get", "app", "--only-mine").strip() == ""
+    assert "adds" in command("get", "run", "--only-mine")
+    assert command("get", "project", "--archived").strip() == ""
+    command("deploy", "--version", "v10", "off.py", "env")
+    tasks = json.loads(command("-of", "json-raw", "get", "task", "--entrypoint"))
+    assert {task["taskId"]["name"] for task in tasks} == {"off.square"}
 
 
 def test_what_is_not_there_is_one_error_with_what_is(command: Command) -> None:

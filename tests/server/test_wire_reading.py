@@ -18,6 +18,7 @@ from tests.server.wire import Client, ClientError, official_client, served
 HELPERS = """
 import threading, time
 from datetime import UTC, datetime
+from flyteidl2.app import app_definition_pb2 as apps
 
 def until_running(name):
     while not any(run.name == name for run in remote.Run.listall(in_phase=("running",))):
@@ -97,6 +98,8 @@ def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli
         ('in_phase=("failed", "aborted", "timed_out")', ["fails"]),
         ('in_phase=("recovered",)', []),
         ('task_name="shop.total"', ["adds"]),
+        ("created_by_subject=remote.User.get().subject(), limit=2", ["adds", "all-types"]),
+        ('created_by_subject="somebody else"', []),
         ('with_labels={"team": "x"}', ["adds"]),
         ('with_labels={"team": "y"}', []),
         ('with_label_keys=["team"]', ["adds"]),
@@ -301,12 +304,18 @@ def test_the_versions_of_a_task_and_the_place_of_its_values_are_told(client: Cli
         "async def versions(name):\n"
         "    asked = task_service_pb2.ListVersionsRequest(task_name=task_definition_pb2.TaskName(name=name))\n"
         "    return [one.version for one in (await get_client().task_service.list_versions(asked)).versions]\n"
+        "async def deployed_by(user):\n"
+        "    asked = task_service_pb2.ListTasksRequest.KnownFilter(deployed_by=user)\n"
+        "    asked = task_service_pb2.ListTasksRequest(known_filters=[asked])\n"
+        "    return len((await get_client().task_service.list_tasks(asked)).tasks)\n"
         "async def place():\n"
         "    named = remote.Run.get('adds').action.action_id\n"
         "    asked = run_service_pb2.GetActionDataURIsRequest(action_id=named)\n"
         "    return str(await get_client().run_service.get_action_data_u_r_is(asked))\n"
     )
     assert client("versions('shop.total')") == ["v2", "v1"]
+    assert client("deployed_by(remote.User.get().subject())") == 2 * len(wire_tasks.env.tasks)
+    assert client("deployed_by('somebody else')") == 0
     assert client("place()") == ""
 
 
@@ -340,9 +349,12 @@ def test_a_live_run_is_aborted_from_the_client(client: Client) -> None:
         ('remote.Run.get("addz")', "No run is named 'addz'.*adds"),
         ('remote.Action.get(run_name="adds", name="zz")', "no action .*zz|named 'zz'"),
         ('list(remote.Run.listall(sort_by=("cost", "asc")))', "cannot be sorted by 'cost', only by created_at"),
-        ('list(remote.Run.listall(created_by_subject="me"))', "cannot be filtered by 'created_by', only by"),
         ('remote.Run.get("fails").get_report()', "has written no report"),
-        ("list(remote.Secret.listall())", "does not serve .*ListSecrets.*docs/server.md"),
+        (
+            "remote.App.create(apps.App(metadata={'id': {'name': 'hello'}}))",
+            "'hello' cannot be served here: apps need a cl",
+        ),
+        ("remote.Settings.get_settings_for_edit()", "does not serve .*GetSettingsForEdit: settings are a cluster's"),
         ('remote.Project.get("other")', "no project 'other': it serves"),
     ],
 )

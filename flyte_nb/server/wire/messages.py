@@ -148,6 +148,7 @@ def task_spec(
     counted = re.search(r"\d+", str(settings.get("retries", "")))  # 2, or count=2 of a strategy
     template.metadata.retries.retries = int(counted.group()) if counted else 0
     template.metadata.discoverable = "cache" in settings
+    template.metadata.is_entrypoint = bool(settings.get("entrypoint"))
     template.metadata.code_bundle_uri = settings.get(CODE_BUNDLE, "")
     return spec
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import re
 from typing import Any
 
 from connectrpc.request import RequestContext
@@ -17,12 +19,22 @@ from flyteidl2.project.project_service_connect import ProjectService
 from flyte_nb.server.stores import title
 from flyte_nb.store.home import Home
 
-__all__ = ["TOKEN_PATH", "Authentication", "Clusters", "Identities", "Projects"]
+__all__ = ["TOKEN_PATH", "Authentication", "Clusters", "Identities", "Projects", "subject"]
 
 Context = RequestContext[Any, Any]
 DOMAIN = "development"
+STATE = re.compile(r"eq\(state, *(\d{1,9})\)")
+"""The filter that Flyte's client sends."""
 TOKEN_PATH = "/oauth/token"
 """Where a client gives an API key for the token in it."""
+
+
+def subject() -> str:
+    """The one user, of whom all things of the store are: who started the server."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, say, that gives its user no name
+        return str(os.getuid())
 
 
 class Clusters(ClusterService):
@@ -64,7 +76,16 @@ class Projects(ProjectService):
     async def list_projects(
         self, request: project_service_pb2.ListProjectsRequest, ctx: Context
     ) -> project_service_pb2.ListProjectsResponse:
-        """The one project."""
+        """The one project, which is active.
+
+        Raises:
+            ValueError: a filter that there is not.
+        """
+        state = STATE.fullmatch(request.filters)
+        if state is None and request.filters:
+            raise ValueError(f"Projects cannot be filtered by {request.filters[:200]!r}, only by eq(state, NUMBER)")
+        if state is not None and int(state[1]) != project_service_pb2.PROJECT_STATE_ACTIVE:
+            return project_service_pb2.ListProjectsResponse()
         projects = project_service_pb2.Projects(projects=[self._project])
         return project_service_pb2.ListProjectsResponse(projects=projects)
 
@@ -86,7 +107,7 @@ class Identities(IdentityService):
 
     async def user_info(self, request: identity_pb2.UserInfoRequest, ctx: Context) -> identity_pb2.UserInfoResponse:
         """Who started the server."""
-        name = getpass.getuser()
+        name = subject()
         return identity_pb2.UserInfoResponse(subject=name, name=name, preferred_username=name)
 
 

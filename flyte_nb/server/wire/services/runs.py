@@ -17,10 +17,11 @@ from flyteidl2.workflow.run_service_connect import RunService
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.remote.aborting import abort_elsewhere
 from flyte_nb.server.wire.executing.execution import Execution
-from flyte_nb.server.wire.filters import token_of, wanted_rows
+from flyte_nb.server.wire.filters import constant, token_of, wanted_rows
 from flyte_nb.server.wire.following import OVERLAP_NS, FollowedRun, State, state_of
 from flyte_nb.server.wire.messages import TRACKED, Scope, listed_run
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.services.places import subject
 from flyte_nb.server.wire.signals import answer_condition
 from flyte_nb.server.wire.tracking import Tracking
 from flyte_nb.server.wire.trigger_messages import request_as_trigger
@@ -34,6 +35,8 @@ MOST_TOLD = 500
 """Actions of which a watcher is told in one message: while it is written, nobody else is answered."""
 MOST_WATCHED = 1_000
 """Runs of which a watcher of all runs is told at first: the newest."""
+FIELDS = RUN_FIELDS | {"created_by": constant(subject())}
+"""What runs can be filtered by; there is one user."""
 
 
 def scope_of(identifier: Any) -> Scope:
@@ -76,7 +79,7 @@ class Runs(RunService):
         self, request: run_service_pb2.ListRunsRequest, ctx: Context
     ) -> run_service_pb2.ListRunsResponse:
         """Runs under filters, in an order, a page at a time."""
-        wanted = wanted_rows(request.request, RUN_FIELDS)
+        wanted = wanted_rows(request.request, FIELDS)
         scope, scoped = _scoped(request)
         if request.paused_actions_only:
             scoped.append(("run IN (SELECT run FROM store.actions WHERE phase = 'paused')", []))

@@ -20,6 +20,7 @@ from flyteidl2.trigger import trigger_definition_pb2
 from flyte_nb.server.wire.filters import token_of, wanted_rows
 from flyte_nb.server.wire.messages import Scope, task_spec, timestamp
 from flyte_nb.server.wire.records import Records
+from flyte_nb.server.wire.services.places import subject
 from flyte_nb.server.wire.services.runs import scope_of
 from flyte_nb.server.wire.services.triggers import recorded_trigger
 from flyte_nb.server.wire.uploads import Uploads
@@ -53,11 +54,12 @@ class Tasks(TaskService):
         self, request: task_service_pb2.ListTasksRequest, ctx: Context
     ) -> task_service_pb2.ListTasksResponse:
         """Versions of tasks under filters, in an order, a page at a time."""
-        if request.known_filters:
-            raise NotImplementedError("Tasks cannot be filtered by who deployed them, or by entrypoint: by name")
         wanted = wanted_rows(request.request, TASK_FIELDS)
+        known = [_known_condition(one) for one in request.known_filters]
         scope = scope_of(request.project_id)
-        page = await self.records.ask(list_deployed_tasks, self.records.home, wanted.conditions, **wanted.page)
+        page = await self.records.ask(
+            list_deployed_tasks, self.records.home, [*wanted.conditions, *known], **wanted.page
+        )
         tasks = [
             task_definition_pb2.Task(task_id=scope.task(row.task, row.version), metadata=metadata_of(row))
             for row in page.rows
@@ -129,6 +131,7 @@ class Tasks(TaskService):
             long_description=spec.documentation.long_description,
             image=spec.task_template.container.image,
             short_name=spec.short_name,
+            settings={"entrypoint": True} if spec.task_template.metadata.is_entrypoint else {},
             wire=self.records.values.put([spec.SerializeToString(deterministic=True)]),
         )
         triggers = [self._trigger(name, version, trigger) for trigger in request.triggers]
@@ -144,6 +147,13 @@ class Tasks(TaskService):
         )
         deployed = trigger_definition_pb2.TriggerDetails(spec=spec, automation_spec=trigger.automation_spec)
         return recorded_trigger(self.records, self.uploads, task, version, trigger.name, deployed)
+
+
+def _known_condition(wanted: task_service_pb2.ListTasksRequest.KnownFilter) -> Condition:
+    """There is one user, who has deployed all tasks."""
+    if wanted.WhichOneof("filter_by") == "is_entrypoint":
+        return "is_entrypoint = ?", [wanted.is_entrypoint]
+    return "? = ?", [wanted.deployed_by, subject()]
 
 
 def spec_of(records: Records, scope: Scope, row: DeployedTaskRow) -> task_definition_pb2.TaskSpec:
