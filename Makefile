@@ -61,6 +61,7 @@ bench: install chromium $(PEER)/.installed ## Measures the figures, peers in the
 	$(BIN)/python benchmarks/live_kernel.py
 	$(BIN)/python benchmarks/deployment.py
 	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/executing.py
 	$(BIN)/python benchmarks/explorer.py --seconds 3 --kernel-seconds 15
 
 screens: install chromium ## Keeps pictures of the explorer in screens/

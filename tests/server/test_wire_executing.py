@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flyteidl2.actions import actions_service_pb2
-from flyteidl2.common import identifier_pb2
 from flyteidl2.core import tasks_pb2
-from flyteidl2.task import run_pb2, task_definition_pb2
+from flyteidl2.task import task_definition_pb2
 
 from flyte_nb.remote.aborting import signal_elsewhere
-from flyte_nb.server.wire.executing.callers import Callers
-from flyte_nb.server.wire.executing.child import adapted
-from flyte_nb.server.wire.executing.containers import Command, check_executable
-from flyte_nb.server.wire.executing.queueing import ProcessQueue
-from flyte_nb.server.wire.executing.submitted import Family, SubmittedAction, SubmittedRun
-from flyte_nb.server.wire.services.actions import Actions
+from flyte_nb.server.wire.executing.commands import check_executable
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.home import Home
 from flyte_nb.store.queries import Store
+from tests.processes import until
 from tests.server.wire import PROJECT, Client, ClientError, official_client, served
-from tests.server.wire_tasks import Pair
 
-LIMITS = ("--execute", "--max-depth", "2", "--max-actions", "40", "--max-seconds", "60", "--max-processes", "2")
-PATIENCE_SECONDS = 30.0
+LIMITS = ("--execute", "--max-depth", "3", "--max-actions", "40", "--max-seconds", "60", "--max-processes", "2")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +40,7 @@ def store(home: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def url(home: Path) -> Iterator[str]:
-    with served(home, *LIMITS) as url:
+    with served(home, *LIMITS, env={"FLYTECTL_CONFIG": "elsewhere.yaml", "SHOP_KEY": "opensesame"}) as url:
         yield url
 
 
@@ -86,21 +76,12 @@ def deployed(client: Client) -> str:
     return "v1"
 
 
-def wait_until(holds: Callable[[], Any], what: str) -> Any:
-    """What holds, once it does. The deadline times nothing: it says what was awaited when a test would hang."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"{what} within {PATIENCE_SECONDS:.0f} seconds"
-        time.sleep(0.05)
-    return found
-
-
 def processes_of(run: str) -> list[int]:
-    """Those whose environment says that they execute an action of a run."""
-    mark, found = f"RUN_NAME={run}".encode(), []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    """Those that execute an action of a run, or were started there: each runs in a folder of the run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if mark in path.read_bytes().split(b"\0"):
+            if run in path.readlink().parts:
                 found.append(int(path.parent.name))
         except OSError:  # it has ended, or is another user's
             continue
@@ -113,7 +94,7 @@ def parent_of(pid: int) -> int:
 
 def wait_until_asleep(store: Store, run: str) -> None:
     query = f"SELECT * FROM logs WHERE run = '{run}' AND text = 'asleep'"
-    wait_until(lambda: len(store.sql(query)), f"run {run} sleeps")
+    until(lambda: len(store.sql(query)))
 
 
 def test_a_task_that_is_sent_along_runs_with_all_that_it_calls(client: Client, store: Store) -> None:
@@ -146,6 +127,27 @@ def test_a_task_that_is_sent_along_runs_with_all_that_it_calls(client: Client, s
     assert (row.task, row.phase, row.action_count) == ("off.everything", "succeeded", 5)
 
 
+def test_a_process_has_surroundings_of_its_own(client: Client, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("")
+    variables = {"MINE": "1", "PYTHONPATH": str(tmp_path)}
+    client.run(f"run = flyte.with_runcontext(env_vars={variables}).run(tasks.surroundings)\nrun.wait(quiet=True)")
+    name = client("run.name")
+    assert client("remote.Run.get(run.name).outputs()[0]") == {
+        "MINE": "1",
+        "FLYTECTL_CONFIG": "",
+        "RUN_NAME": name,
+        "folder": f"{name}/a0/1/work",
+        "beside": "found",
+        "hash randomization": "1",
+        "leads its session": "True",
+    }
+    logs = store.sql(f"SELECT text FROM logs WHERE run = '{name}' AND stream = 'stdout'")["text"]
+    assert list(logs) == ["before the end", "at the very end"]
+    client.run("run = flyte.with_runcontext(env_vars={'PYTHONHASHSEED': '0'}).run(tasks.surroundings)")
+    client.run("run.wait(quiet=True)")
+    assert client("remote.Run.get(run.name).outputs()[0]['hash randomization']") == "0"
+
+
 def test_a_task_that_the_official_client_deployed_runs_and_recovers(client: Client, deployed: str) -> None:
     client.run(f"run = ran(remote.Task.get('off.doubled', version={deployed!r}), x=7)")
     assert client("(run.phase.value, list(run.outputs()))") == ["succeeded", [98]]
@@ -165,6 +167,31 @@ def test_a_lost_process_takes_its_daemons_with_it_and_is_followed_by_another(
     ]
     assert client("run.details().action_details.error_info.message") == "again"
     assert processes_of(client("run.name")) == []
+    client.run("run = ran(tasks.leaving)")
+    assert "exit code 1" in client("run.details().action_details.error_info.message")
+    logs = store.sql(f"SELECT text FROM logs WHERE run = '{client('run.name')}' AND stream = 'stderr'")["text"]
+    assert "no reason to stay" in list(logs)
+
+
+def test_a_report_is_there_as_soon_as_it_is_flushed(client: Client, store: Store, folder: Path) -> None:
+    client.run(f"run = flyte.run(tasks.reporting, folder={str(folder)!r})")
+    until(lambda: "half of it" in (store.report(client("run.name"), "a0") or ""))
+    assert "half of it" in client("remote.Run.get(run.name).get_report()")
+    (folder / "seen").touch()
+    client.run("run.wait(quiet=True)")
+    assert "the whole" in client("remote.Run.get(run.name).get_report()")
+
+
+def test_a_secret_is_a_variable_and_never_a_file(client: Client, store: Store) -> None:
+    client.run("run = ran(tasks.confiding)")
+    assert client("list(run.outputs())") == [True]
+    logs = store.sql(f"SELECT text FROM logs WHERE run = '{client('run.name')}' AND stream = 'stdout'")["text"]
+    assert list(logs) == ["the key is ***"]
+    wanted = "The secret 'shop-key' is asked for as a file .* Ask for a variable: flyte.Secret"
+    with pytest.raises(ClientError, match=wanted):
+        client.run("flyte.run(tasks.mounting)")
+    client.run("run = ran(tasks.asking_for_a_file)")
+    assert re.search(wanted, client("run.details().action_details.error_info.message"))
 
 
 def test_a_task_is_ended_after_its_timeout(client: Client, store: Store) -> None:
@@ -193,7 +220,7 @@ def test_to_abort_a_run_ends_its_processes(client: Client, store: Store) -> None
 def test_a_run_beyond_its_depth_is_aborted(client: Client) -> None:
     client.run("run = ran(tasks.nested, depth=9)")
     assert client("run.phase.value") == "aborted"
-    assert "nested deeper than the 2 levels" in client("run.details().action_details.abort_info.reason")
+    assert "nested deeper than the 3 levels" in client("run.details().action_details.abort_info.reason")
 
 
 def test_a_script_that_starts_itself_is_told_so(client: Client) -> None:
@@ -205,7 +232,7 @@ def test_a_script_that_starts_itself_is_told_so(client: Client) -> None:
 def test_a_condition_waits_for_its_answer(client: Client, store: Store) -> None:
     client.run("run = flyte.run(tasks.asking)")
     query = f"SELECT action FROM actions WHERE run = '{client('run.name')}' AND phase = 'paused'"
-    found = wait_until(lambda: list(store.sql(query)["action"]), "the condition is asked")
+    found = until(lambda: list(store.sql(query)["action"]))
     signal_elsewhere(store, client("run.name"), found[0], True)
     client.run("run.wait(quiet=True)")
     assert client("list(run.outputs())") == [True]
@@ -216,6 +243,13 @@ def test_a_cached_result_is_reused(client: Client, store: Store) -> None:
     assert client("first == second")
     sources = store.sql(f"SELECT source FROM actions WHERE run = '{client('run.name')}' AND parent = 'a0'")["source"]
     assert sorted(source.partition("/")[0] for source in sources) == ["", f"cache:{client('run.name')}"]
+
+
+def test_of_simultaneous_actions_with_a_key_one_executes(client: Client, store: Store) -> None:
+    client.run("run = ran(tasks.simultaneous)")
+    assert client("(run.phase.value, len(set(run.outputs()[0])))") == ["succeeded", 1]
+    sources = store.sql(f"SELECT source FROM actions WHERE run = '{client('run.name')}' AND parent = 'a0'")["source"]
+    assert sorted(bool(source) for source in sources) == [False, True, True]
 
 
 def test_what_cannot_be_had_is_refused_with_the_way_out(client: Client) -> None:
@@ -271,109 +305,23 @@ def test_tasks_of_a_notebook_run_on_the_server_and_call_those_that_are_deployed_
 
 
 def test_nothing_goes_on_when_a_server_with_tls_and_a_token_is_killed(tmp_path: Path, folder: Path) -> None:
-    home, certificate, key, token = (tmp_path / name for name in (".flyte_nb", "cert.pem", "key.pem", "token"))
+    home, certificate, key = (tmp_path / name for name in (".flyte_nb", "cert.pem", "key.pem"))
+    token = "0123456789abcdef"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    token.write_text("0123456789abcdef")
-    options = ("--token-file", str(token), "--tls-cert", str(certificate), "--tls-key", str(key))
-    with served(home, *LIMITS, "--host", "0.0.0.0", *options) as url:
+    options = ("--host", "0.0.0.0", "--tls-cert", str(certificate), "--tls-key", str(key))
+    with served(home, *LIMITS, *options, env={"FLYTE_NB_TOKEN": token}) as url:
         endpoint, env = f"dns:///localhost:{url.rpartition(':')[2]}", {"SSL_CERT_FILE": str(certificate)}
-        trust = {"token": token.read_text(), "insecure": False, "ca_cert_file_path": str(certificate)}
+        trust = {"token": token, "insecure": False, "ca_cert_file_path": str(certificate)}
         with official_client(endpoint, folder, env, **trust) as client:
             client.run("import sys\nsys.path.insert(0, '.')\nimport tasks\nrun = flyte.run(tasks.waiting)")
             name, store = client("run.name"), Store.open(Home(home))
             wait_until_asleep(store, name)
-            (server,) = {parent_of(pid) for pid in processes_of(name)}
-            os.kill(server, signal.SIGKILL)
-            wait_until(lambda: not processes_of(name), "the processes end")
-            wait_until(lambda: store.run(name).phase == "aborted", "the run reads as aborted")
+            (forker,) = {parent_of(pid) for pid in processes_of(name)}
+            for pid in (forker, *processes_of(name)):
+                assert token not in Path(f"/proc/{pid}/environ").read_text()
+            os.kill(parent_of(forker), signal.SIGKILL)
+            until(lambda: not processes_of(name) and not Path(f"/proc/{forker}").exists())
+            until(lambda: store.run(name).phase == "aborted")
             store.close()
-
-
-async def test_only_the_processes_of_runs_begin_actions() -> None:
-    callers = Callers[SubmittedAction]()
-    callers.server = "http://here"
-    action = action_of(new_run())
-    address = callers.admit(action)
-    assert callers.present() is None
-    assert callers.enter(f"{address.removeprefix('http://here')}/service/Call") == "/service/Call"
-    assert callers.present() is action
-    callers.dismiss(address)
-    with pytest.raises(PermissionError, match="of no process"):
-        callers.enter(f"{address.removeprefix('http://here')}/service/Call")
-    context: Any = None
-    with pytest.raises(PermissionError, match="begun by the processes"):
-        await Actions(None, callers).enqueue(actions_service_pb2.EnqueueRequest(), context)
-
-
-def test_a_process_is_told_nothing_of_the_servers_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FLYTE_NB_TOKEN", "secret")
-    monkeypatch.setenv("FLYTECTL_CONFIG", "elsewhere.yaml")
-    container = tasks_pb2.Container(args=["a0", "--inputs", "{{.input}}", "--dest", "/etc", "{{.outputPrefix}}"])
-    command = Command(
-        action=action_of(new_run()).identifier,
-        attempt=2,
-        spec=task_definition_pb2.TaskSpec(task_template=tasks_pb2.TaskTemplate(container=container)),
-        inputs="in.pb",
-        base=tmp_path,
-        raw="",
-        began_ns=0,
-        variables={"MINE": "1"},
-        address="http://here",
-    )
-    assert command.arguments() == ["a0", "--inputs", "in.pb", "--dest", ".", str(tmp_path / "a0" / "2")]
-    environment = command.environment()
-    assert (environment["MINE"], environment["_U_EP_OVERRIDE"]) == ("1", "http://here")
-    assert not environment.keys() & {"FLYTE_NB_TOKEN", "FLYTECTL_CONFIG"}
-
-
-def test_an_input_that_lacks_a_field_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="Pair takes left, right: right missing"):
-        adapted({"left": 1}, Pair)
-
-
-def action_of(run: SubmittedRun, parent: SubmittedAction | None = None) -> SubmittedAction:
-    action = SubmittedAction(run, f"a{len(run.actions)}", parent)
-    run.actions[action.name] = action
-    return action
-
-
-def new_run(most: int = 0) -> SubmittedRun:
-    identifier = identifier_pb2.RunIdentifier(name="r")
-    return SubmittedRun(identifier, run_pb2.RunSpec(max_action_concurrency=most), Path(), Family())
-
-
-async def settled() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
-
-
-async def test_parents_that_wait_make_room_and_the_deepest_go_first() -> None:
-    queue, run = ProcessQueue(1), new_run()
-    first, second = action_of(run), action_of(run)
-    await queue.enter(first)
-    other = asyncio.create_task(queue.enter(second))
-    child = asyncio.create_task(queue.enter(action_of(run, first)))
-    await settled()
-    assert not other.done() and not child.done()
-    first.waits_for = 1
-    queue.admit()
-    await settled()
-    assert child.done() and not other.done()
-    queue.leave(run.actions["a2"])
-    await settled()
-    assert other.done()
-
-
-async def test_a_run_keeps_its_own_bound_and_who_gives_up_leaves_the_queue() -> None:
-    queue, run = ProcessQueue(9), new_run(most=1)
-    first, second, third = action_of(run), action_of(run), action_of(run)
-    await queue.enter(first)
-    waiting = [asyncio.create_task(queue.enter(one)) for one in (second, third)]
-    await settled()
-    assert not waiting[0].done()
-    waiting[0].cancel()
-    queue.leave(first)
-    await settled()
-    assert waiting[0].cancelled() and waiting[1].done()

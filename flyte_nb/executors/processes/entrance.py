@@ -67,9 +67,13 @@ def encode_opening(opening: Opening) -> bytes:
 
 
 def find_entry(name: str) -> Entry:
-    """The function that runs a worker, from `module:function`."""
-    module, _, function = name.partition(":")
-    entry: Entry = getattr(importlib.import_module(module), function)
+    """The function that runs a worker, from `module:function`. The module's `prepare`, if it has one, makes this
+    process ready to be forked."""
+    module_name, _, function = name.partition(":")
+    module = importlib.import_module(module_name)
+    if (prepare := getattr(module, "prepare", None)) is not None:
+        prepare()
+    entry: Entry = getattr(module, function)
     return entry
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from secrets import token_hex
 
@@ -28,10 +29,17 @@ class FreshInterpreters:
         interpreter: path of a Python; the kernel's own by default.
         support: a folder put first on its `sys.path`.
         entry: what a worker runs, `module:function`.
+        variables: environment of the workers; the kernel's by default.
     """
 
-    def __init__(self, interpreter: str | None = None, support: str = "", entry: str = ENTRY) -> None:
-        self._interpreter = Interpreter(interpreter, support)
+    def __init__(
+        self,
+        interpreter: str | None = None,
+        support: str = "",
+        entry: str = ENTRY,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._interpreter = Interpreter(interpreter, support, variables)
         self._entry = entry
         self._running: set[_Fresh] = set()
         self._is_closed = False

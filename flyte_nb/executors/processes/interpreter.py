@@ -29,16 +29,20 @@ class Interpreter:
     Args:
         path: of the Python; None is the kernel's own.
         support: a folder put first on its `sys.path`.
+        variables: its environment; None is the kernel's as it is when something starts.
     """
 
-    def __init__(self, path: str | None = None, support: str = "") -> None:
+    def __init__(self, path: str | None = None, support: str = "", variables: Mapping[str, str] | None = None) -> None:
         self.is_own = path is None
+        self._variables = os.environ if variables is None else variables
         self._path = path or sys.executable
         self._support = support
 
     def environment(self) -> dict[str, str]:
-        """The kernel's environment as it is now, without what does not hold for this Python."""
-        return {name: value for name, value in os.environ.items() if self.is_own or name not in OF_THE_KERNELS_PYTHON}
+        """The environment as it is now, without what does not hold for this Python."""
+        return {
+            name: value for name, value in self._variables.items() if self.is_own or name not in OF_THE_KERNELS_PYTHON
+        }
 
     def run(
         self, module: str, order: Mapping[str, Any], environment: Mapping[str, str], outputs: Sequence[int], stdin: int

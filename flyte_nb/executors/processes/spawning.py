@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from secrets import token_hex
 from typing import Protocol
 
@@ -56,11 +57,19 @@ class Zygote:
         interpreter: path of a Python; the kernel's own by default.
         support: a folder put first on its `sys.path`.
         entry: what a worker runs, `module:function`.
+        variables: environment of the workers; the kernel's by default.
     """
 
-    def __init__(self, interpreter: str | None = None, support: str = "", entry: str = ENTRY) -> None:
-        self._place = (interpreter, support, entry)
-        self._interpreter = Interpreter(interpreter, support)
+    def __init__(
+        self,
+        interpreter: str | None = None,
+        support: str = "",
+        entry: str = ENTRY,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._entry = entry
+        self._place = (interpreter, support, entry, variables)
+        self._interpreter = Interpreter(interpreter, support, variables)
         self._unfit: set[str] = set()
         self._link: ZygoteLink | None = None
         self._inherited: dict[str, str] = {}
@@ -103,9 +112,8 @@ class Zygote:
             link.close()
         if link is None or link.is_lost or link.loop is not asyncio.get_running_loop():
             mark = token_hex(8)
-            _, _, entry = self._place
             self._inherited = {**self._interpreter.environment(), **SINGLE, MARK: mark}
-            order = {"kernel": os.getpid(), "entry": entry}
+            order = {"kernel": os.getpid(), "entry": self._entry}
             try:
                 link = self._link = ZygoteLink(self._interpreter, self._inherited, order, mark)
             except OSError as error:
@@ -119,11 +127,12 @@ class Zygote:
             self._instead = FreshInterpreters(*self._place)
 
 
-def default_spawner(interpreter: str | None = None, support: str = "") -> Spawner:
-    """The best way to start processes on this system.
+def default_spawner(entry: str = ENTRY, variables: Mapping[str, str] | None = None) -> Spawner:
+    """The best way to start processes of this Python on this system.
 
     Args:
-        interpreter: path of a Python; the kernel's own by default.
-        support: a folder put first on its `sys.path`.
+        entry: what a worker runs, `module:function`.
+        variables: environment of the workers; the kernel's by default.
     """
-    return Zygote(interpreter, support) if sys.platform == "linux" else FreshInterpreters(interpreter, support)
+    spawner = Zygote if sys.platform == "linux" else FreshInterpreters
+    return spawner(entry=entry, variables=variables)

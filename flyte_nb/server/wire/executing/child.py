@@ -54,11 +54,14 @@ def carry_out(order: Order) -> None:
     Raises:
         flyte_nb.errors.BaseRuntimeError: it failed, or its code cannot be loaded here.
         TypeError, ValueError: the inputs are not of its types.
+        ConnectionAbortedError: the server has ended.
     """
     task = Task.get(order.task, version=order.version).fetch()
     types = task.interface.inputs
     literals = common_pb2.Inputs.FromString(order.inputs).literals
     inputs = {one.name: adapted(value_of(one.value), types[one.name][0]) for one in literals}
+    if os.getppid() != order.server:
+        raise ConnectionAbortedError("The server that asked for the run has ended")
     with_runcontext(name=order.run, **order.options).run(task, **inputs)
 
 

@@ -104,7 +104,7 @@ class Execution:
             )
         inputs = await self._records.ask(self._inputs, request, row)
         options = options_of(request.run_spec, inputs)
-        order = Order(row.task, row.version, name, options, inputs.SerializeToString())
+        order = Order(row.task, row.version, name, options, inputs.SerializeToString(), os.getpid())
         await self._start(order)
         return name
 

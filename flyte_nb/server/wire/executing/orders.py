@@ -26,6 +26,8 @@ class Order(msgspec.Struct, frozen=True):
     """As `with_runcontext` takes them."""
     inputs: bytes
     """A serialized `Inputs` of Flyte's."""
+    server: int
+    """Process id of the server, without which nothing is begun: the next one may start the run again."""
 
 
 def options_of(spec: run_pb2.RunSpec, inputs: common_pb2.Inputs) -> dict[str, Any]:

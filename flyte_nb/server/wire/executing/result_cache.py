@@ -1,13 +1,20 @@
-"""Results of Flyte's own tasks that are reused: a small file for each cache key, which names where the outputs are."""
+"""Results of Flyte's own tasks that are reused: a small file for each cache key, which names where the outputs are.
+
+async with cache.turn(action):      one after another, where the task says `Cache(serialize=True)`
+    cache.find(action)              else, once it has executed: cache.keep(action, ending)
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from flyte_nb.engine.cache.turns import Turns
 from flyte_nb.server.wire.executing.submitted import Ending, SubmittedAction
 from flyte_nb.server.wire.uploads import Uploads
 
@@ -24,7 +31,7 @@ class CachedResult(msgspec.Struct, frozen=True):
 
 
 class ResultCache:
-    """The cache of a store. The methods block.
+    """The cache of a store. The methods block, but for `turn`, which belongs to a loop.
 
     Args:
         uploads: the folder in which it is.
@@ -32,6 +39,29 @@ class ResultCache:
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
+        self._turns = Turns()
+        self._in_turn: dict[SubmittedAction, str] = {}
+
+    @asynccontextmanager
+    async def turn(self, action: SubmittedAction) -> AsyncIterator[None]:
+        """Waits, where the action's task says so, until no other with its key looks for the result, or computes it.
+
+        Raises:
+            OSError: the key cannot be locked.
+        """
+        key = action.cache_key
+        is_serial = action.spec is not None and action.spec.task_template.metadata.cache_serializable
+        if not (key and is_serial) or any(self._in_turn.get(one) == key for one in action.above()):
+            yield  # to wait for an action that waits for this one would never end
+            return
+        turn = self._turns.of(str(self._uploads.path(f"{name_of(key)}.lock")))
+        try:
+            await turn.take(lambda: None)
+            self._in_turn[action] = key
+            yield
+        finally:
+            self._in_turn.pop(action, None)
+            turn.release()
 
     def find(self, action: SubmittedAction) -> Ending | None:
         """The result of another action of the same key, unless it is too old or the run wants none."""

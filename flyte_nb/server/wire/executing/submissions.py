@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from connectrpc.code import Code
@@ -27,9 +28,12 @@ from flyte_nb.authoring.condition import Answer, parse_answer
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.server.wire.executing.callers import Callers
-from flyte_nb.server.wire.executing.containers import check_executable, run_container
+from flyte_nb.server.wire.executing.commands import check_executable
+from flyte_nb.server.wire.executing.containers import Containers
 from flyte_nb.server.wire.executing.limits import Limits
+from flyte_nb.server.wire.executing.outcomes import outcome_of
 from flyte_nb.server.wire.executing.queueing import ProcessQueue
+from flyte_nb.server.wire.executing.reports import Report
 from flyte_nb.server.wire.executing.submitted import Ending, SubmittedAction, SubmittedRun
 from flyte_nb.server.wire.executing.submitted_record import SubmittedRecord
 from flyte_nb.server.wire.records import Records
@@ -63,6 +67,7 @@ class Submissions:
         self._callers = callers
         self._limits = limits
         self._queue = ProcessQueue(limits.processes)
+        self._containers = Containers()
         self._names: set[str] = set()
         self._runs: dict[str, SubmittedRun] = {}
         self._desk: asyncio.Task[None] | None = None
@@ -222,6 +227,7 @@ class Submissions:
         await self._ended(roots)
         if self._desk is not None:
             await asyncio.wait([self._desk])
+        await asyncio.to_thread(self._containers.close)
         await asyncio.to_thread(self._record.close)
 
     def _begin_to_wait(self, action: SubmittedAction) -> None:
@@ -286,27 +292,32 @@ class Submissions:
                 self._stop_waiting(action.parent)
 
     async def _try(self, action: SubmittedAction, spec: task_definition_pb2.TaskSpec) -> Ending:
-        """Attempts after attempts, until one succeeds or none may follow."""
-        if (known := await self._ask(self._record.reusable, action)) is not None:
-            return known
-        metadata = spec.task_template.metadata
-        deadline = seconds_of(metadata.timeouts.deadline)
-        backoff = metadata.retries.backoff
-        pause, longest = seconds_of(backoff.base) or 0.0, seconds_of(backoff.cap) or float("inf")
+        """Takes a result that stands for the action's, or has it computed, within its deadline."""
+        deadline = seconds_of(spec.task_template.metadata.timeouts.deadline)
         try:
-            async with asyncio.timeout(deadline) as whole:
-                while True:
-                    action.attempt += 1
-                    ending = await self._attempt(action, spec)
-                    if not ending.may_be_retried or action.attempt > metadata.retries.retries:
-                        return ending
-                    await self._ask(self._record.end_attempt, action, ending)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * (backoff.factor or 1), longest)
+            async with asyncio.timeout(deadline) as whole, self._record.cache.turn(action):
+                if (known := await self._ask(self._record.reusable, action)) is not None:
+                    return known
+                ending = await self._attempts(action, spec)
+                await self._ask(self._record.cache.keep, action, ending)
+                return ending
         except TimeoutError:
             if not whole.expired():
                 raise
             return timed_out("DeadlineExceededError", f"it was not done within its deadline, {deadline:g} seconds")
+
+    async def _attempts(self, action: SubmittedAction, spec: task_definition_pb2.TaskSpec) -> Ending:
+        """Attempts after attempts, until one succeeds or none may follow."""
+        retries = spec.task_template.metadata.retries
+        pause, longest = seconds_of(retries.backoff.base) or 0.0, seconds_of(retries.backoff.cap) or float("inf")
+        while True:
+            action.attempt += 1
+            ending = await self._attempt(action, spec)
+            if not ending.may_be_retried or action.attempt > retries.retries:
+                return ending
+            await self._ask(self._record.end_attempt, action, ending)
+            await asyncio.sleep(pause)
+            pause = min(pause * (retries.backoff.factor or 1), longest)
 
     async def _attempt(self, action: SubmittedAction, spec: task_definition_pb2.TaskSpec) -> Ending:
         metadata = spec.task_template.metadata
@@ -322,15 +333,16 @@ class Submissions:
         try:
             command = await self._ask(self._record.start_attempt, action, spec, address)
             log = self._record.log(action, command.folder)
+            report = Report(command.folder, partial(self._record.report, action))
             try:
-                async with asyncio.timeout(longest) as running:
-                    code = await run_container(command, lambda stream, lines: self._ask(log, stream, lines))
+                async with asyncio.timeout(longest) as running, report.followed(self._ask):
+                    code = await self._containers.run(command, lambda stream, lines: self._ask(log, stream, lines))
             except TimeoutError:
                 if not running.expired():
                     raise
                 error = timed_out("MaxRuntimeExceededError", f"attempt {action.attempt} ran longer than {longest:g} s")
                 return Ending(error.phase, error.error, may_be_retried=True)
-            return await self._ask(self._record.outcome, action, command.folder, code)
+            return await self._ask(outcome_of, command.folder, code, bool(action.types.outputs))
         finally:
             self._callers.dismiss(address)
             self._queue.leave(action)

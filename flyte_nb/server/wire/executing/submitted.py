@@ -144,6 +144,12 @@ class SubmittedAction:
         """How many levels of actions there are down to it."""
         return self.run.depth + 1 if self.parent is None else self.parent.depth + 1
 
+    def above(self) -> Iterator[SubmittedAction]:
+        """The actions that wait for it: its parent, and so on, also of the runs that asked for its own."""
+        action: SubmittedAction | None = self
+        while action is not None and (action := action.parent or action.run.asked_by) is not None:
+            yield action
+
     def below(self) -> Iterator[SubmittedAction]:
         """It, and all actions below it."""
         waiting = [self]

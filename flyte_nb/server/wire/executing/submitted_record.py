@@ -17,7 +17,6 @@ from flyteidl2.workflow import run_service_pb2
 from google.protobuf.json_format import MessageToDict
 
 from flyte_nb.authoring.condition import ConditionWebhook
-from flyte_nb.authoring.secret import Secret
 from flyte_nb.engine.conditions import INPUTS
 from flyte_nb.engine.identity import ROOT
 from flyte_nb.engine.secrets.masking import Masker
@@ -25,8 +24,8 @@ from flyte_nb.engine.secrets.values import resolve
 from flyte_nb.engine.webhooks import tell_webhook
 from flyte_nb.executors.capture import LOG_LIMIT_BYTES
 from flyte_nb.executors.log_files import CONTINUED, append_to_log_file, continued_in
-from flyte_nb.server.wire.executing.containers import Command
-from flyte_nb.server.wire.executing.outcomes import failed_as, outcome_of
+from flyte_nb.server.wire.executing.commands import Command, secrets_of
+from flyte_nb.server.wire.executing.outcomes import failed_as
 from flyte_nb.server.wire.executing.result_cache import ResultCache
 from flyte_nb.server.wire.executing.submitted import Ending, Family, SubmittedAction, SubmittedRun
 from flyte_nb.server.wire.filters import phase_name
@@ -76,7 +75,7 @@ class SubmittedRecord:
         self._uploads = uploads
         self._originals = Originals(uploads)
         self._recording = Recording(records, uploads, WHERE, REASON)
-        self._cache = ResultCache(uploads)
+        self.cache = ResultCache(uploads)
         self._masker = Masker(records.values)
         self._requests = Requests(records.home)
 
@@ -189,7 +188,7 @@ class SubmittedRecord:
     def reusable(self, action: SubmittedAction) -> Ending | None:
         """The result of another action that stands for this one's: of the run that is recovered, or of its cache
         key."""
-        return self._recovered(action) or self._cache.find(action)
+        return self._recovered(action) or self.cache.find(action)
 
     def start_attempt(self, action: SubmittedAction, spec: task_definition_pb2.TaskSpec, address: str) -> Command:
         """Records that an attempt starts; returns what its process is to do.
@@ -198,12 +197,7 @@ class SubmittedRecord:
             flyte_nb.errors.RuntimeUserError: a secret is nowhere.
         """
         run = action.run
-        secrets = resolve(
-            [
-                Secret(key=one.key, group=one.group or None, as_env_var=one.env_var or None)
-                for one in spec.task_template.security_context.secrets
-            ]
-        )
+        secrets = resolve(secrets_of(spec))
         self._masker.add(secrets)
         action.started_ns = time.time_ns()
         action.phase = "running"
@@ -241,13 +235,9 @@ class SubmittedRecord:
 
         return write
 
-    def outcome(self, action: SubmittedAction, folder: Path, code: int) -> Ending:
-        """How an attempt whose process has ended went, from what it has written."""
-        report = folder / "report.html"
-        if report.is_file():
-            html = report.read_text(encoding="utf-8", errors="replace")
-            self._write([ReportWritten(action.run.name, action.name, action.attempt, time.time_ns(), html)])
-        return outcome_of(folder, code, bool(action.types.outputs))
+    def report(self, action: SubmittedAction, html: str) -> None:
+        """Records the report of an attempt, as far as it goes."""
+        self._write([ReportWritten(action.run.name, action.name, action.attempt, time.time_ns(), html)])
 
     def end_attempt(self, action: SubmittedAction, ending: Ending) -> None:
         """Records that an attempt ended, and another follows."""
@@ -261,7 +251,6 @@ class SubmittedRecord:
         if action.parent is None:
             events.append(RunEnded(action.run.name, now_ns, ending.phase, ending.error))
         self._write(events)
-        self._cache.keep(action, ending)
 
     def pause(self, action: SubmittedAction) -> None:
         """Records that a condition waits for its answer, and has its webhook told."""
