@@ -58,18 +58,21 @@ class Check:
         return check_html(self.graph, self.problems, self.unread)
 
 
-def check(task: TaskTemplate[Any, Any]) -> Check:
+def check(task: Any) -> Check:
     """Checks a task and all that it can reach, without running anything.
 
     Args:
-        task: the task, as `@env.task` made it.
+        task: the task, as `@env.task` made it, or a deployed one.
 
     Returns:
         The mistakes with cell and line, and the planned graph.
 
     Raises:
         TypeError: it is no task.
+        flyte_nb.errors.RuntimeUserError: it is a deployed one that is not there, or whose code is not.
     """
+    if not isinstance(task, TaskTemplate):
+        task = getattr(task, "template", task)  # of a deployed one
     if not isinstance(task, TaskTemplate):
         raise TypeError(f"flyte.check takes a task, got {task!r}. Declare it with @env.task.")
     program = Program(task)

@@ -44,24 +44,35 @@ def take_inputs(given: Given, inputs: Sequence[str]) -> None:
         given.take_option(word, words)
 
 
-def carry_out(start: Callable[[], Run]) -> bool:
-    """Runs what `start` runs and prints how it went; whether it succeeded."""
+def carry_out(start: Callable[[], Run], follow_up: Callable[[Run], None] = lambda run: None) -> bool:
+    """Runs what `start` runs and prints how it went; whether it succeeded.
+
+    Args:
+        start: runs it to its end.
+        follow_up: called with the run once it is over, however it ended.
+
+    Raises:
+        flyte_nb.errors.BaseRuntimeError: it could not begin.
+    """
     try:
         done = start()
     except BaseRuntimeError as error:
-        failed: Run = error.run
-        click.echo(tree_of(failed))
-        info = failed.error_info
-        if info is not None and info.traceback:
-            click.echo(info.traceback.rstrip(), err=True)
+        if not hasattr(error, "run"):
+            raise
+        click.echo(tree_of(error.run))
+        info = error.run.error_info
+        click.echo(info.traceback.rstrip() if info is not None and info.traceback else str(error), err=True)
+        follow_up(error.run)
         return False
     except KeyboardInterrupt as stopped:
         if hasattr(stopped, "run"):
             click.echo(tree_of(stopped.run))
+            follow_up(stopped.run)
         sys.exit(INTERRUPTED)
     click.echo(tree_of(done))
     for name, value in done.outputs().named_outputs.items():
         click.echo(f"{name} = {value!r}")
+    follow_up(done)
     return True
 
 

@@ -16,7 +16,7 @@ from flyte_nb.remote.search import find_task, tasks_in
 __all__ = ["check"]
 
 
-@click.command()
+@click.command(short_help="Finds mistakes in tasks without running them.")
 @click.argument("file", callback=existing_file)
 @click.argument("task", required=False)
 def check(file: Path, task: str | None) -> None:

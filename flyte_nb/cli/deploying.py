@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 import click
@@ -18,7 +20,7 @@ from flyte_nb.remote.search import did_you_mean
 __all__ = ["deploy"]
 
 
-@click.command()
+@click.command(short_help="Deploys the environments of a file.")
 @click.option("--version", help="Of all its tasks; a digest of the code unless told.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deployed.")
 @output_option
@@ -30,7 +32,9 @@ def deploy(version: str | None, dry_run: bool, output: str, file: Path, env: str
     ENV is an environment's name, or its variable in FILE.
     """
     with one_line_errors():
-        chosen = _environments(vars(load_target(file)), file, env)
+        with redirect_stdout(sys.stderr) if output == "json" else nullcontext():  # what the file itself prints
+            names = vars(load_target(file))
+        chosen = _environments(names, file, env)
         try:
             with started_by(file.name):
                 deployments = deploy_environments(*chosen, version=version, dry_run=dry_run)

@@ -13,6 +13,7 @@ from flyte_nb.cli.filters import NOT_NEGATIVE, TIME, run_filters
 from flyte_nb.cli.output import as_time, duration_of, echo_rows, output_option
 from flyte_nb.remote.action import Action
 from flyte_nb.remote.deploying.deploy import plain
+from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.parameters import labels_of
 from flyte_nb.remote.plain import PHASES, error_line
 from flyte_nb.remote.search import find_run
@@ -29,7 +30,7 @@ RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`."
 SHOWN_CHARS = 200
 
 
-@click.group()
+@click.group(short_help="Shows what is recorded and deployed.")
 def get() -> None:
     """Shows runs, actions, deployed tasks, triggers, logs, inputs and outputs."""
 
@@ -109,7 +110,7 @@ def actions(phase: Sequence[str], output: str, run: str, action: str | None) -> 
     echo_rows(output, titles, cells, "No actions fit." if phase else "It has no actions yet.")
 
 
-@get.command("task")
+@get.command("task", short_help="Shows deployed tasks.")
 @click.option("--env", "environment", help="Only of this environment.")
 @click.option("--limit", type=NOT_NEGATIVE, help="At most so many; all unless told.")
 @output_option
@@ -132,7 +133,7 @@ def tasks(environment: str | None, limit: int | None, output: str, task: str | N
     echo_rows(output, titles, cells, "No tasks are deployed: flyte-nb deploy FILE")
 
 
-@get.command("trigger")
+@get.command("trigger", short_help="Shows triggers, and when they fire next.")
 @output_option
 @click.argument("task", required=False)
 @click.argument("name", required=False)
@@ -171,6 +172,8 @@ def logs(limit: int | None, attempt: int | None, show_ts: bool, output: str, run
         raise click.UsageError("--attempt is of one ACTION; a0 is the root")
     with one_line_errors():
         found = find_run(run)
+        if attempt is not None and action is not None and attempt > (latest := found[action].attempt):
+            raise CommandError(f"Action {action} has no attempt {attempt}: it has {latest}")
         shown = found.logs(action, limit).of_attempt(attempt)
         if output == "table":
             for line in shown.lines(show_ts):

@@ -14,7 +14,7 @@ __all__ = ["HOUSEKEEPING"]
 RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`."
 
 
-@click.command(epilog=RUN_NAMES)
+@click.command(short_help="Ends a run, or an action of it.", epilog=RUN_NAMES)
 @click.argument("words", nargs=-1, required=True, metavar="[run|action] RUN [ACTION]")
 @click.option("--reason", default="aborted by flyte-nb abort", help="Recorded and shown.")
 def abort(words: Sequence[str], reason: str) -> None:
@@ -26,7 +26,7 @@ def abort(words: Sequence[str], reason: str) -> None:
         click.echo(housekeeping.abort(named[0], named[1] if len(named) == 2 else None, reason))
 
 
-@click.command()
+@click.command(short_help="Deletes old runs.")
 @click.option("--older-than", metavar="TIME", help="Runs that ended so long ago, as 30d, 12h.")
 @click.option("--keep", type=click.IntRange(min=0), help="Never the newest so many; all others with no other bound.")
 @click.option("--max-size", metavar="SIZE", help="The oldest runs, until the store is not larger, as 500MB, 5GB.")
@@ -40,7 +40,7 @@ def prune(older_than: str | None, keep: int | None, max_size: str | None, dry_ru
         click.echo(housekeeping.prune_runs(older_than, keep, max_size, dry_run))
 
 
-@click.command(epilog=RUN_NAMES)
+@click.command(short_help="Writes a run into a file.", epilog=RUN_NAMES)
 @click.argument("run")
 @click.argument("file", type=click.Path())
 @click.option("--without-files", is_flag=True, help="Leave out the run's folder: File outputs, checkpoints.")
@@ -50,7 +50,7 @@ def export(run: str, file: str, without_files: bool) -> None:
         click.echo(housekeeping.export(run, file, without_files))
 
 
-@click.command("import")
+@click.command("import", short_help="Reads a run from a file.")
 @click.argument("file", type=click.Path())
 def import_(file: str) -> None:
     """Makes a run of a FILE that `export` wrote, in this store."""

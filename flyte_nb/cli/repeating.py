@@ -31,7 +31,7 @@ force_option = click.option(
 )
 
 
-@click.command(context_settings=WORDS, epilog=RUN_NAMES)
+@click.command(short_help="Runs recorded code again.", context_settings=WORDS, epilog=RUN_NAMES)
 @click.option("--action", "--action-name", help="Begins with this action's task and inputs.")
 @click.option("--recover", "is_recovery", is_flag=True, help="Reuses what finished: goes on where RUN stopped.")
 @force_option
@@ -49,7 +49,7 @@ def rerun(action: str | None, is_recovery: bool, forced: Sequence[str], run: str
         carry_out_asked(asked, inputs, found.notebook)
 
 
-@click.command(context_settings=WORDS, epilog=RUN_NAMES)
+@click.command(short_help="Goes on where a run stopped.", context_settings=WORDS, epilog=RUN_NAMES)
 @force_option
 @click.argument("run")
 @inputs_argument
@@ -61,7 +61,7 @@ def recover(forced: Sequence[str], run: str, inputs: Sequence[str]) -> None:
         carry_out_asked(asked, inputs, found.notebook)
 
 
-@click.command(context_settings=WORDS, epilog=RUN_NAMES)
+@click.command(short_help="Runs edited code, reusing a run.", context_settings=WORDS, epilog=RUN_NAMES)
 @force_option
 @click.option("--dry-run", is_flag=True, help="Only tells what will be reused, and what runs again and why.")
 @click.argument("run")

@@ -5,20 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import click
 
 from flyte_nb.authoring.task import TaskTemplate
+from flyte_nb.cli.backends import Place, backend_options, connected
 from flyte_nb.cli.carrying import carry_out, one_line_errors, started_by, take_inputs
+from flyte_nb.cli.filters import NOT_NEGATIVE
 from flyte_nb.cli.taskfile import load_target, near_files
 from flyte_nb.engine.isolation import ISOLATIONS
+from flyte_nb.errors import RuntimeSystemError
 from flyte_nb.executors.placement import Isolation
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.parameters import Given, labels_of, parameter_help
 from flyte_nb.remote.progress import show_progress
+from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import did_you_mean, find_deployed_task, find_task, tasks_in
 from flyte_nb.remote.source import source
+from flyte_nb.remote.tracking import wait_for_publishing
 from flyte_nb.types.names import describe_type
 from flyte_nb.types.previews import short_text
 
@@ -28,11 +33,19 @@ DEPLOYED = "deployed-task"
 HELP = ("--help", "-h")
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    short_help="Runs a task of a file, or a deployed one.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @click.option("--local", is_flag=True, help="On this machine: what it does anyway; accepted as Flyte's.")
 @click.option("--name", help="Of the run; a fresh one unless told.")
 @click.option("--isolation", type=click.Choice(ISOLATIONS), help="Where its tasks run.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the run.")
+@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable of its processes.")
+@click.option("--max-action-concurrency", type=NOT_NEGATIVE, help="So many actions at once; all unless told.")
+@click.option("--tracked", is_flag=True, help="Show it at a backend while it runs here.")
+@click.option("--tracked-strict", is_flag=True, help="It fails where it cannot be shown there; of --tracked.")
+@backend_options
 @click.option("--version", help="Of the deployed task; the latest unless told.")
 @click.argument("file", metavar="FILE|deployed-task")
 @click.argument("task", required=False)
@@ -42,10 +55,15 @@ def run(
     name: str | None,
     isolation: Isolation | None,
     labels: Sequence[str],
+    variables: Sequence[str],
+    max_action_concurrency: int | None,
+    tracked: bool,
+    tracked_strict: bool,
     version: str | None,
     file: str,
     task: str | None,
     inputs: Sequence[str],
+    **place: Unpack[Place],
 ) -> None:
     """Runs TASK of FILE with its inputs: flyte-nb run --label team=risk train.py fit --depth 3
 
@@ -53,10 +71,16 @@ def run(
     `flyte-nb run FILE` names the tasks of a file, `flyte-nb run FILE TASK --help` a task's inputs. --label,
     --isolation and --version may stand behind TASK, too, where it has no inputs of those names.
 
+    With --tracked it is published while it runs, at the backend that --endpoint or a configuration file names.
+
     Prints what the task prints, then the run's tree and outputs. Exits with 0; with 1 when the run fails, with 2 when
     it could not be started as asked, with 130 when it was interrupted: the run is aborted then.
     """
     with one_line_errors():
+        if file.startswith("-"):
+            known = [option for parameter in run.params for option in parameter.opts]
+            raise CommandError(f"flyte-nb run has no option {file}.{did_you_mean(file, known)}")
+        check_tracking(tracked, tracked_strict, place)
         if version is not None and file != DEPLOYED:
             raise CommandError(f"--version is of a deployed task: flyte-nb run --version {version} {DEPLOYED} NAME")
         if task is None or task in HELP:
@@ -69,12 +93,45 @@ def run(
         if any(word in inputs for word in HELP):
             click.echo(usage_of(found, file, task))
             return
-        given = Given(found, labels=labels_of(labels), isolation=isolation, name=name)
+        options = {
+            "mode": "local",
+            "name": name,
+            "env_vars": labels_of(variables, "A variable"),
+            "max_action_concurrency": max_action_concurrency,
+            "project": place["project"],
+            "domain": place["domain"],
+            "tracked": tracked,
+            "tracked_strict": tracked_strict,
+        }
+        given = Given(found, labels=labels_of(labels), isolation=isolation, options=options)
         take_inputs(given, inputs)
         show_progress(leaves_line=False)
         with started_by("" if file == DEPLOYED else Path(file).name):
-            succeeded = carry_out(given.start)
+            if tracked:
+                with connected(place):
+                    succeeded = carry_out(given.start, tell_where_it_is_shown)
+            else:
+                succeeded = carry_out(given.start)
     sys.exit(0 if succeeded else 1)
+
+
+def tell_where_it_is_shown(run: Run) -> None:
+    """Waits until a tracked run is published, and prints its page at the backend."""
+    try:
+        wait_for_publishing(run.name)
+    except RuntimeSystemError:  # the log has said why
+        click.echo(f"Not (wholly) published. Later: flyte-nb publish {run.name}", err=True)
+    else:
+        click.echo(f"Published: {run.url}")
+
+
+def check_tracking(tracked: bool, tracked_strict: bool, place: Place) -> None:
+    """Raises CommandError where something is said of publishing, and not that it is to be published."""
+    said = [f"--{name}" for name in ("config", "endpoint", "insecure") if place[name]]
+    if tracked_strict:
+        said.append("--tracked-strict")
+    if said and not tracked:
+        raise CommandError(f"{', '.join(said)}: a run is shown at a backend with --tracked; without, it runs here only")
 
 
 def usage_of(task: TaskTemplate[Any, Any], file: str, words: str) -> str:

@@ -24,7 +24,7 @@ AT_LEAST_ONE = click.IntRange(1)
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Serves the store by Flyte 2's protocol.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="To listen on; any that is free unless given.")
 @click.option("--token-file", type=READABLE, help=f"Holds the token that callers must show; else {TOKEN} does.")

@@ -15,10 +15,12 @@ RUN_NAMES = "RUN is a run's name, the beginning of it, or `last`."
 
 @click.group()
 def signal() -> None:
-    """Signals what waits for a signal."""
+    """Answers conditions for which tasks wait."""
 
 
-@signal.command(context_settings={"ignore_unknown_options": True}, epilog=RUN_NAMES)
+@signal.command(
+    short_help="Answers a condition of a run.", context_settings={"ignore_unknown_options": True}, epilog=RUN_NAMES
+)
 @click.argument("run")
 @click.argument("condition", required=False)
 @click.argument("value", required=False)

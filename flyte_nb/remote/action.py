@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
+from flyte_nb.remote.actions import Actions
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.failures import ErrorInfo, error_of, no_outputs
 from flyte_nb.remote.listing import TimeFilter, is_newest_first
@@ -19,14 +20,16 @@ from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.paths import outline_of
 from flyte_nb.remote.phases import PhaseTimes, check_awaited, duration_of, utc_time, utc_time_or_none
+from flyte_nb.remote.plain import duration_text
 from flyte_nb.remote.recorded_values import recorded_inputs, recorded_outputs
 from flyte_nb.remote.source import source
+from flyte_nb.remote.typed_values import TypedValues
 from flyte_nb.store.rows import AttemptRow
 
-__all__ = ["Action", "ActionDetails", "Actions"]
+__all__ = ["Action", "ActionDetails"]
 
 
-class Action:
+class Action(TypedValues):
     """One action of a run, as it stood when it was looked up; `sync()` looks again.
 
     Args:
@@ -335,7 +338,9 @@ class Action:
         return json.dumps(self.to_dict(), default=str)
 
     def __repr__(self) -> str:
-        return f"<{self.task_name} {self.name} {self.phase.value} {self.duration.total_seconds():.3f} s>"
+        return (
+            f"<{self.task_name} {self.name} {self.phase.value} {duration_text(self.duration.total_seconds() * 1000)}>"
+        )
 
 
 class ActionDetails(Action, PhaseTimes):
@@ -358,43 +363,3 @@ class ActionDetails(Action, PhaseTimes):
         """See `Action.watch`."""
         async for details in self.watch(cache_data_on_done):
             yield details
-
-
-class Actions(list[Action]):
-    """Actions of a run."""
-
-    def where(
-        self,
-        task: str | None = None,
-        phase: ActionPhase | str | Iterable[ActionPhase | str] | None = None,
-        parent: str | None = None,
-        kind: str | None = None,
-    ) -> Actions:
-        """Those that fit.
-
-        Args:
-            task: the task's full or plain function name.
-            phase: one phase or several.
-            parent: name of the parent action.
-            kind: task, trace or condition.
-        """
-        phases = {phase} if isinstance(phase, str) else set(phase) if phase is not None else None
-        wanted = {ActionPhase(one) for one in phases} if phases is not None else None
-        return Actions(
-            action
-            for action in self
-            if (task is None or task in (action.task_name, action.task_name.rpartition(".")[2]))
-            and (wanted is None or action.phase in wanted)
-            and (parent is None or action.parent_name == parent)
-            and (kind is None or action.kind == kind)
-        )
-
-    def to_frame(self) -> Any:
-        """A pandas frame, one row an action.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        import pandas
-
-        return pandas.DataFrame([action.to_dict() for action in self])

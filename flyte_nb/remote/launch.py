@@ -34,10 +34,13 @@ from flyte_nb.remote.run import Run
 from flyte_nb.remote.source import source
 from flyte_nb.remote.task_details import task_of
 from flyte_nb.remote.tracking import Tracking, settle
+from flyte_nb.remote.trigger import TriggerDetails
+from flyte_nb.remote.triggers.trigger_runs import refuse_positions, run_by_hand
 
 __all__ = ["Mode", "Runner", "run", "started_elsewhere", "with_runcontext"]
 
 Mode = Literal["local", "remote", "hybrid"]
+Runnable = TaskTemplate[Any, Any] | TriggerDetails
 COPY_STYLES = ("loaded_modules", "all", "none", "custom")
 HERE_ONLY = frozenset(
     {"mode", "isolation", "interactive_mode", "copy_style", "copy_bundle_to", "tracked", "tracked_strict", "_tracker"}
@@ -69,8 +72,8 @@ class Runner:
         self._tracking = tracking or Tracking()
         self.run: Blocking[..., Run] = Blocking(self._run, self._run_aio)
 
-    def start(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
-        """Starts a run and returns at once; `run.wait()` waits for it."""
+    def start(self, task: Runnable, /, *args: Any, **kwargs: Any) -> Run:
+        """Starts a run, see `flyte.run`, and returns at once; `run.wait()` waits for it."""
         backend = self._backend()
         if backend is not None:
             return self._start_there(backend, task, args, kwargs)
@@ -98,22 +101,26 @@ class Runner:
         return backend
 
     def _start_there(
-        self, backend: BackendSource, task: TaskTemplate[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self, backend: BackendSource, given: Runnable, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Run:
-        task = task_of(task)
-        if not isinstance(task, TaskTemplate):
-            raise _not_a_task(task)
+        given = task_of(given)
         if self.options.isolation is not None:
             where = (
                 f"isolation={self.options.isolation!r} is where tasks run here, and this run goes to {backend.endpoint}"
             )
             raise ValueError(f"{where}: leave it out, or run here with mode='local'")
-        if not isinstance(task, BackendTask):
-            name = backend.start(task, args, kwargs, self._asked)
+        asked = {name: value for name, value in self._asked.items() if name not in HERE_ONLY}
+        if isinstance(given, TriggerDetails):
+            refuse_positions(given.name, args)
+            name = backend.start_trigger(given.task_name, given.name, kwargs, asked)
+        elif not isinstance(given, TaskTemplate):
+            raise _not_a_task(given)
+        elif not isinstance(given, BackendTask):
+            name = backend.start(given, args, kwargs, asked)
         elif args:
-            raise TypeError(f"Inputs of the deployed task {task.name} are given by name, got {args!r} by position")
+            raise TypeError(f"Inputs of the deployed task {given.name} are given by name, got {args!r} by position")
         else:
-            name = backend.start_deployed(task.name, task.version, kwargs, self._asked)
+            name = backend.start_deployed(given.name, given.version, kwargs, asked)
         backend.last_started = name, time.time_ns()
         for tell in started_elsewhere:
             tell(name)
@@ -136,7 +143,7 @@ class Runner:
         active = session()
         return await self._to_end_aio(active, self._prepare(active, task, (), inputs, history))
 
-    def _run(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+    def _run(self, task: Runnable, /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
         backend = self._backend()
         if backend is not None:
@@ -144,7 +151,7 @@ class Runner:
         active = self._free_session()
         return self._to_end(active, self._prepare(active, task, args, kwargs))
 
-    async def _run_aio(self, task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+    async def _run_aio(self, task: Runnable, /, *args: Any, **kwargs: Any) -> Run:
         __tracebackhide__ = True
         backend = self._backend()
         if backend is not None:
@@ -164,9 +171,9 @@ class Runner:
         __tracebackhide__ = True
         try:
             run_to_end(active, prepared)
+            settle(prepared.run)
         except BaseException as error:
             raise _with_run(error, prepared.run) from error.__cause__
-        settle(prepared.run)
         return Run(prepared.run.name)
 
     async def _to_end_aio(self, active: Session, prepared: PreparedRun) -> Run:
@@ -174,21 +181,24 @@ class Runner:
         state = start_run(active, prepared)
         try:
             await wait_for_run_aio(active, state)
+            await asyncio.to_thread(settle, state)
         except BaseException as error:
             raise _with_run(error, state) from error.__cause__
-        await asyncio.to_thread(settle, state)
         return Run(state.name)
 
     def _prepare(
         self,
         active: Session,
-        task: TaskTemplate[Any, Any],
+        given: Runnable,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         history: History | None = None,
     ) -> PreparedRun:
         __tracebackhide__ = True
-        task = task_of(task)
+        if isinstance(given, TriggerDetails):
+            fired = run_by_hand(given.row, args, kwargs, self._asked)
+            return with_runcontext(**fired.options)._prepare(active, fired.task, (), fired.inputs)
+        task = task_of(given)
         if not isinstance(task, TaskTemplate):
             raise _not_a_task(task)
         notebook, cell = origin_of_call()
@@ -265,7 +275,7 @@ def with_runcontext(
         ValueError: a value that Flyte refuses.
         TypeError: a notification that is none.
     """
-    asked = {name: value for name, value in locals().items() if name not in HERE_ONLY and value not in (None, False)}
+    asked = {name: value for name, value in locals().items() if value not in (None, False)}
     if mode not in (None, "local", "remote", "hybrid"):
         raise ValueError(f"mode must be local, remote or hybrid, got {mode!r}")
     if mode == "hybrid" and (name is None or run_base_dir is None):
@@ -341,13 +351,13 @@ def with_runcontext(
     return Runner(options, mode, asked, Tracking(tracked, tracked_strict))
 
 
-def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+def _plain_run(task: Runnable, /, *args: Any, **kwargs: Any) -> Run:
     """Runs a task and waits for it: `flyte.run(task, x=1).outputs()`.
 
     Args:
-        task: a task, the result of `@env.task` or of `task.override(...)`.
+        task: a task, the result of `@env.task` or `task.override(...)`; a deployed one; or a trigger, which is fired.
         args: its inputs, by position.
-        kwargs: its inputs, by name.
+        kwargs: its inputs, by name; of a trigger, those that are not to be its own.
 
     Returns:
         The run, over and whole.
@@ -362,7 +372,7 @@ def _plain_run(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Ru
 
 
 @functools.wraps(_plain_run)
-async def _plain_run_aio(task: TaskTemplate[Any, Any], /, *args: Any, **kwargs: Any) -> Run:
+async def _plain_run_aio(task: Runnable, /, *args: Any, **kwargs: Any) -> Run:
     __tracebackhide__ = True
     return await Runner(RunOptions(), None)._run_aio(task, *args, **kwargs)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -52,7 +52,8 @@ class Given:
     inputs: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     isolation: Isolation | None = None
-    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Others of `flyte.with_runcontext`."""
 
     def take_option(self, option: str, rest: list[str]) -> None:
         """Takes `--name value`, `--name=value`, `--flag`, `--no-flag`, `--label KEY=VALUE` or `--isolation WHERE`.
@@ -125,7 +126,7 @@ class Given:
     def _begun(self, way: Callable[[Runner], Callable[..., Run]]) -> Run:
         self.check()
         try:
-            runner = with_runcontext(name=self.name, labels=self.labels, isolation=self.isolation)
+            runner = with_runcontext(labels=self.labels, isolation=self.isolation, **self.options)
             return way(runner)(self.task, **self.inputs)
         except (TypeError, ValueError) as error:
             if hasattr(error, "run"):  # raised by the run, not by the check of its inputs
@@ -215,8 +216,8 @@ def isolation_named(text: str) -> Isolation:
     raise CommandError(f"isolation is {', '.join(ISOLATIONS)}; got {text!r}.{did_you_mean(text, ISOLATIONS)}")
 
 
-def labels_of(texts: Sequence[str]) -> dict[str, str]:
-    """Labels given as `key=value`.
+def labels_of(texts: Sequence[str], what: str = "A label") -> dict[str, str]:
+    """Labels, or what else it is, given as `key=value`.
 
     Raises:
         CommandError: one is not of that form.
@@ -225,7 +226,7 @@ def labels_of(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, given, value = text.partition("=")
         if not given or not key:
-            raise CommandError(f"A label is given as KEY=VALUE, got {text!r}")
+            raise CommandError(f"{what} is given as KEY=VALUE, got {text!r}")
         labels[key] = value
     return labels
 

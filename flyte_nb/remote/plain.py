@@ -31,6 +31,7 @@ __all__ = [
     "error_line",
     "lineage_of",
     "phase_counts",
+    "printable",
     "run_line",
     "run_tree",
     "urgency",

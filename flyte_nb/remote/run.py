@@ -13,7 +13,8 @@ from flyte_nb.engine.session import current_session
 from flyte_nb.engine.tracebacks import without_machinery
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.models import ActionID, ActionPhase
-from flyte_nb.remote.action import Action, ActionDetails, Actions
+from flyte_nb.remote.action import Action, ActionDetails
+from flyte_nb.remote.actions import Actions
 from flyte_nb.remote.calls import blocking_classmethod, blocking_method, iterating_classmethod, iterating_method
 from flyte_nb.remote.deploying.deployed import check_project
 from flyte_nb.remote.failures import ErrorInfo, error_of
@@ -22,8 +23,10 @@ from flyte_nb.remote.logs import Logs
 from flyte_nb.remote.outputs import ActionInputs, ActionOutputs
 from flyte_nb.remote.paths import find_action
 from flyte_nb.remote.phases import check_awaited, duration_of, utc_time, utc_time_or_none
+from flyte_nb.remote.plain import duration_text, printable
 from flyte_nb.remote.source import source
 from flyte_nb.remote.tracking import publish_run
+from flyte_nb.remote.typed_values import TypedValues
 from flyte_nb.store.queries import check_limit
 
 __all__ = ["Run", "RunDetails", "renderers"]
@@ -33,7 +36,7 @@ renderers: list[Callable[[Run], tuple[dict[str, Any], dict[str, Any]]]] = []
 """Who draws a run in a notebook: the notebook room puts itself here."""
 
 
-class Run:
+class Run(TypedValues):
     """A run of this project, in whatever phase. Properties look it up each time: they are never stale.
 
     Args:
@@ -379,10 +382,10 @@ class Run:
 
     def __repr__(self) -> str:
         row = source.run(self.name)
-        seconds = duration_of(row.started_ns, row.ended_ns).total_seconds()
+        took = duration_text(duration_of(row.started_ns, row.ended_ns).total_seconds() * 1000)
         failure = f" · {row.error.code}: {row.error.message.splitlines()[0]}" if row.error and row.error.message else ""
         counted = f" · {row.action_count:,} action{'s' * (row.action_count != 1)}" if row.action_count else ""
-        return f"<Run {row.name} · {row.task} · {row.phase} · {seconds:.3f} s{counted}{failure}>"
+        return printable(f"<Run {row.name} · {row.task} · {row.phase} · {took}{counted}{failure}>")
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None

@@ -97,7 +97,7 @@ def find_run(words: str) -> Run:
     if words == LAST:
         last = last_run()
         if last is None:
-            raise CommandError("There are no runs yet: %flyte run TASK")
+            raise CommandError("There are no runs yet: flyte.run(task) starts one")
         return last
     try:
         return Run(words)

@@ -315,6 +315,11 @@ class LazyEntity:
         """
         return TaskDetails(find(self.name, self.version, self.auto_version), self.changes)
 
+    @property
+    def template(self) -> TaskTemplate[Any, Any]:
+        """The task itself, see `TaskDetails.template`."""
+        return self.fetch().template
+
     @blocking_method
     def override(self, /, **changes: Any) -> LazyEntity:
         """The same task with other settings, see `TaskDetails.override`."""

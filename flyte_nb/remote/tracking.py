@@ -13,7 +13,7 @@ from flyte_nb.errors import InitializationError
 from flyte_nb.remote.backend.publishing import check_name, name_for, new_name
 from flyte_nb.remote.source import source
 
-__all__ = ["Tracking", "publish_run", "settle", "track_all"]
+__all__ = ["Tracking", "publish_run", "settle", "track_all", "wait_for_publishing"]
 
 PUBLISHED, STRICT = "published", "strict"
 """The recorded option of a run that is published, and its value where a failure to publish is one of the run."""
@@ -114,8 +114,18 @@ def settle(run: RunState) -> None:
     Raises:
         flyte_nb.errors.RuntimeSystemError: it could not be.
     """
-    if source.publisher is not None and run.options.recorded.get(PUBLISHED) == STRICT:
-        source.publisher.wait(run.name, FLUSH_SECONDS)
+    if run.options.recorded.get(PUBLISHED) == STRICT:
+        wait_for_publishing(run.name)
+
+
+def wait_for_publishing(run: str) -> None:
+    """Waits until a tracked run that is over is published.
+
+    Raises:
+        flyte_nb.errors.RuntimeSystemError: it could not be.
+    """
+    if source.publisher is not None:
+        source.publisher.wait(run, FLUSH_SECONDS)
 
 
 def publish_run(run: str, name: str | None = None) -> str:

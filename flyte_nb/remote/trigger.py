@@ -121,7 +121,9 @@ class TriggerDetails:
         when = automation_text(self.row.automation)
         lines = [f"{self.task_name}/{self.name}  version {self.task_version}  {state}  {when}"]
         if times := self.next_times:
-            lines.append("next: " + ", ".join(f"{one:%Y-%m-%d %H:%M}" for one in times) + " UTC")
+            precision = "minutes" if not any(one.second for one in times) else "seconds"
+            shown = [one.replace(tzinfo=None).isoformat(" ", precision) for one in times]
+            lines.append(f"next: {', '.join(shown)} UTC")
         if self.row.fired_ns is not None:
             outcome = self.row.fired_run or self.row.fired_error
             at = f"{utc_time(self.row.fired_ns):%Y-%m-%d %H:%M:%S} UTC"
@@ -130,7 +132,7 @@ class TriggerDetails:
 
 
 class Trigger(TriggerDetails):
-    """A trigger, in a list; and what is done with triggers."""
+    """A trigger, in a list; and what is done with triggers. `flyte.run(trigger)` fires it by hand."""
 
     @blocking_classmethod
     def create(

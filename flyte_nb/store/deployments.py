@@ -8,15 +8,19 @@ Deployments(home).record([TaskDeployed(...)])   recorded like a run's events, in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from flyte_nb.store.database import Database
 from flyte_nb.store.deployment_events import TaskDeployed, TriggerChanged, TriggerDeployed
+from flyte_nb.store.errors import missing
 from flyte_nb.store.events import encode_event
 from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal
-from flyte_nb.store.queries import Record, limit_text, missing, pairs
+from flyte_nb.store.queries import Record, limit_text, pairs
 from flyte_nb.store.rows import DeployedTaskRow, TriggerRow
 
 __all__ = ["DeploymentEvent", "Deployments"]
@@ -104,23 +108,52 @@ class Deployments:
                 return row
         raise missing(f"trigger of task {task}", name, [row.name for row in known])
 
+    def has_fired(self, task: str, name: str, due_ns: int) -> bool:
+        """Whether it is recorded that a trigger fired for a time."""
+        query = """SELECT 1 FROM store.trigger_changes
+            WHERE change = 'fired' AND task = $1 AND name = $2 AND due_ns = $3 LIMIT 1"""
+        return bool(self._records(query, [task, name, due_ns]))
+
     def record(self, events: Sequence[DeploymentEvent]) -> None:
-        """Records events in a journal of their own: all of them are found, or none.
+        """Records events, after what is recorded, in a journal of their own: all of them are found, or none.
 
         Raises:
             flyte_nb.store.errors.StoreError: they cannot be written.
         """
+        later = self.after_recorded(events)
         own = Journal.create(self.home)
         try:
-            own.append_together([encode_event(event) for event in events])
+            own.append_together([encode_event(event) for event in later])
         finally:
             own.close()
+
+    def after_recorded(self, events: Sequence[DeploymentEvent]) -> list[DeploymentEvent]:
+        """Events as they are to be recorded: of a task or trigger the latest holds. So where one was recorded under a
+        clock that was ahead, those that follow it are of just after its time."""
+        ahead = self._recorded_ahead()
+        return [_after(event, ahead) for event in events]
+
+    def _recorded_ahead(self) -> dict[tuple[str, str], int]:
+        """The latest time, of those to come, that is recorded of a task, or of a trigger of it."""
+        query = """SELECT task, name, max(at_ns) AS at_ns FROM (
+            SELECT task, '' AS name, deployed_ns AS at_ns FROM store.deployed_tasks
+            UNION ALL SELECT task, name, deployed_ns FROM store.triggers
+            UNION ALL SELECT task, name, at_ns FROM store.trigger_changes
+        ) WHERE at_ns > $1 GROUP BY ALL"""
+        return {(row["task"], row["name"]): row["at_ns"] for row in self._records(query, [time.time_ns()])}
 
     def _records(self, query: str, values: Sequence[Any]) -> list[Record]:
         with self._database.session() as cursor:
             answer = cursor.execute(query, list(values))
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def _after(event: DeploymentEvent, ahead: Mapping[tuple[str, str], int]) -> DeploymentEvent:
+    """The event, of a time after what is recorded of the same task or trigger for a time to come."""
+    name = "" if isinstance(event, TaskDeployed) else event.name
+    latest_ns = ahead.get((event.task, name), 0)
+    return event if event.at_ns > latest_ns else msgspec.structs.replace(event, at_ns=latest_ns + 1)
 
 
 def deployed_task_row(record: Record) -> DeployedTaskRow:

@@ -145,7 +145,7 @@ def test_stop_ends_the_run_as_aborted(file: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "■ train.wait" in output
     assert ask("runs").output.splitlines()[1].split()[2] == "aborted"

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import flyte_nb as flyte
 from flyte_nb.cli.main import cli
 from flyte_nb.engine.session import end_session
+from flyte_nb.remote import Trigger
+from flyte_nb.remote.source import source
 
 CELLS = [
     "%load_ext flyte_nb\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('book')\n!ls",
@@ -91,6 +94,8 @@ def test_what_was_deployed_is_shown_and_run(notebook: Path) -> None:
             ["update", "trigger", "nightly", "book.main", "--activate"],
             "No trigger of task book.main is named 'nightly'",
         ),
+        (["run", "--nmae", "x", "NOTEBOOK", "main"], "flyte-nb run has no option --nmae. Did you mean --name"),
+        (["get", "logs", "last", "a0", "--attempt", "2"], "There are no runs yet"),
         (["deploy", "NOTEBOOK", "envs"], "my book.ipynb has no environment 'envs'. Did you mean env"),
         (["get", "task", "book.mian"], "No deployed task is named 'book.mian'; did you mean book.main?"),
         (["get", "run", "nowhere"], "No run is named 'nowhere'"),
@@ -147,14 +152,58 @@ def test_an_input_with_the_name_of_an_option_is_the_tasks(tmp_path: Path, monkey
     del sys.modules["labelled"]
 
 
-def test_triggers_are_paused_resumed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file with a task that has a trigger."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     file = tmp_path / "timed.py"
     file.write_text(
-        "import flyte_nb as flyte\nenv = flyte.TaskEnvironment('timed')\n"
-        "@env.task(triggers=flyte.Trigger.hourly())\ndef tick() -> None: ...\n"
+        "from datetime import UTC, datetime\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('timed')\n"
+        "@env.task(triggers=flyte.Trigger.hourly())\n"
+        "def tick(trigger_time: datetime = datetime(2020, 1, 1, tzinfo=UTC), depth: int = 1) -> None: ...\n"
     )
-    (row,) = json.loads(ask("deploy", str(file), "-o", "json").output)
+    yield file
+    sys.modules.pop("timed", None)
+
+
+def test_triggers_are_created_with_what_flytes_own_command_line_takes(timed: Path) -> None:
+    assert ask("deploy", str(timed)).exit_code == 0
+    made = ask("create", "trigger", "timed.tick", "nightly", "--schedule", "0 2 * * *", "--timezone", "Asia/Tokyo")
+    assert made.exit_code == 0 and "active  cron: 0 2 * * * (Asia/Tokyo)\nnext: " in made.output
+    assert "17:00" in made.output
+    others = ("--no-auto-activate", "--input", "depth=3", "--label", "team=risk", "--description", "Often.")
+    made = ask("create", "trigger", "timed.tick", "often", "--fixed-rate", "10", *others)
+    assert "paused  every 10 minutes" in made.output
+    assert ask("create", "trigger", "timed.tick", "by-hand", "--input", "depth=4").exit_code == 0
+    by_hand, hourly, nightly, often = source.triggers("timed.tick")
+    assert (hourly.time_inputs, nightly.time_inputs, by_hand.time_inputs) == ([], ["trigger_time"], [])
+    assert (often.settings, often.description) == ({"labels": {"team": "risk"}}, "Often.")
+    assert json.loads(ask("get", "trigger", "timed.tick", "by-hand", "-o", "json").output)[0]["automation"] == "none"
+    assert flyte.run(Trigger.get(name="by-hand", task_name="timed.tick")).inputs()["depth"] == 4
+
+
+def test_a_trigger_that_cannot_be_is_one_line(timed: Path) -> None:
+    assert ask("deploy", str(timed)).exit_code == 0
+    for words, said in (
+        (["timed.tikc", "x"], "No deployed task is named 'timed.tikc'; did you mean timed.tick?"),
+        (["timed.tick", "x", "--schedule", "0 2 *"], "Invalid cron expression '0 2 *': 3 fields, expected 5"),
+        (["timed.tick", "x", "--schedule", "@daily", "--timezone", "Mars"], "Unknown time zone 'Mars'"),
+        (["timed.tick", "x", "--schedule", "@daily", "--fixed-rate", "3"], "Give one of --schedule and --fixed-rate"),
+        (["timed.tick", "x", "--timezone", "UTC"], "--timezone is that of --schedule"),
+        (["timed.tick", "x", "--input", "deph=3"], "no parameter 'deph'. Did you mean depth?"),
+        (["timed.tick", "x", "--input", "depth=deep"], "depth must be int, got 'deep'"),
+        (["timed.tick", "x", "--input", "depth"], "An input is given as KEY=VALUE, got 'depth'"),
+        (["timed.tick", "x", "--trigger-time-var", "trigger_time"], "only available on schedule"),
+        (["timed.tick", "x", "--version", "v9"], "No version of deployed task timed.tick is named 'v9'"),
+    ):
+        done = ask("create", "trigger", *words)
+        assert done.exit_code == 2 and said in done.output and done.output.count("\n") == 1, done.output
+    assert [row.name for row in source.triggers()] == ["hourly"]
+
+
+def test_triggers_are_paused_resumed_and_deleted(timed: Path) -> None:
+    timed.write_text(f"print('loading')\n{timed.read_text()}")
+    (row,) = json.loads(ask("deploy", str(timed), "-o", "json").stdout)
     assert row["triggers"] == ["hourly"]
     assert "paused" in ask("update", "trigger", "hourly", "timed.tick", "--deactivate").output
     (row,) = json.loads(ask("get", "trigger", "timed.tick", "hourly", "-o", "json").output)
@@ -162,7 +211,6 @@ def test_triggers_are_paused_resumed_and_deleted(tmp_path: Path, monkeypatch: py
     assert "next: " in ask("update", "trigger", "hourly", "timed.tick", "--activate").output
     assert ask("delete", "trigger", "hourly", "timed.tick").output == "Trigger hourly of timed.tick is deleted.\n"
     assert ask("get", "trigger", "timed.tick").output == "Task timed.tick has no triggers.\n"
-    del sys.modules["timed"]
 
 
 def test_a_file_that_is_no_notebook_says_so(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_abort_ends_the_run_of_another_program(file: Path) -> None:
     run = Store.open().runs(limit=1)[0].name
     told = ask("abort", "run", "last", "--reason", "too slow")
     assert (told.exit_code, told.output) == (0, f"Run {run} is aborted.\n")
-    out, _ = running.communicate(timeout=30)
+    out, _ = running.communicate(timeout=60)
     assert running.returncode == 1
     assert f"⊘ keep.wait  {run}" in out or run in out
     again = ask("abort", run)

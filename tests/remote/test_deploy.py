@@ -52,6 +52,15 @@ def test_what_a_task_says_of_itself_is_recorded() -> None:
     assert "async def fit" in details.source and "types" not in details.to_dict()
 
 
+def test_a_deployed_task_is_checked_with_the_code_that_was_deployed() -> None:
+    flyte.deploy(tasks.env, version="v1")
+    fit = Task.get("train.fit", auto_version="latest")
+    for checked in (flyte.check(fit), flyte.check(fit.fetch())):
+        assert checked and list(checked.graph.nodes) == ["train.fit", "base.load"] and not checked.unread
+    with pytest.raises(flyte.errors.RemoteTaskNotFoundError, match="did you mean"):
+        flyte.check(Task.get("train.fti", auto_version="latest"))
+
+
 def test_deploying_the_same_again_changes_nothing() -> None:
     first = flyte.deploy(tasks.env)
     (again,) = flyte.deploy(tasks.env)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -11,6 +16,8 @@ from typing import Any
 import pytest
 
 import flyte_nb as flyte
+from flyte_nb.errors import DeploymentError
+from flyte_nb.models import ActionPhase
 from flyte_nb.remote import Run, Trigger
 from flyte_nb.remote.source import source
 from flyte_nb.remote.trigger import next_times
@@ -21,8 +28,22 @@ from flyte_nb.store.locks import FileLock, is_locked
 from flyte_nb.store.rows import TriggerRow
 from tests.processes import until
 from tests.remote import deployed_tasks as tasks
+from tests.server.webhook import Webhook
 
 NIGHTLY, OFTEN = {"name": "nightly", "task_name": "train.tidy"}, {"name": "often", "task_name": "train.tidy"}
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from flyte_nb.remote.triggers.trigger_loop import TriggerLoop, start_run_of
+
+def fire(row, due):
+    start_run_of(row, due)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+TriggerLoop(lambda: datetime.fromisoformat(sys.argv[1]), fire).tick()
+"""
+"""A server that is killed between the start of a triggered run and the record that the trigger fired."""
 
 
 class Clock:
@@ -118,9 +139,65 @@ def test_what_is_due_fires_once_with_its_inputs(clock: Clock) -> None:
     run = Run.get(fired.last_run)
     run.wait()
     assert run.outputs()[0] == f"{due:%Y-%m-%d %H:%M} 3"
-    assert run.labels == {"team": "red", "trigger": "nightly"}
+    assert run.labels == {"team": "red", "trigger": "nightly", "trigger_time": f"{due:%Y%m%dT%H%M%S.%fZ}"}
     loop.tick()
     assert Trigger.get(**NIGHTLY).last_run == run.name
+
+
+def test_a_trigger_is_fired_by_hand_with_its_inputs_and_settings_or_others(clock: Clock) -> None:
+    nightly = Trigger.get(**NIGHTLY)
+    before = datetime.now(UTC)
+    run = flyte.run(nightly, count=5)
+    when, _, count = run.outputs()[0].rpartition(" ")
+    assert count == "5" and before - timedelta(minutes=1) < datetime.strptime(f"{when}Z", "%Y-%m-%d %H:%M%z")
+    assert run.labels == {"team": "red", "trigger": "nightly"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    other = flyte.with_runcontext(name="by-hand", labels={"team": "blue", "why": "test"}).start(nightly, when=at)
+    assert (other.name, other.outputs()[0]) == ("by-hand", "2026-01-02 00:00 3")
+    assert other.labels == {"team": "blue", "trigger": "nightly", "why": "test"}
+    assert asyncio.run(flyte.run.aio(Trigger.get(**OFTEN))).outputs()[0] == "2020-01-01 00:00 1"
+    assert nightly.get_details().last_run is None
+
+
+@pytest.mark.parametrize(
+    ("args", "inputs", "says"),
+    [
+        ((3,), {}, "Inputs of trigger nightly are given by name"),
+        ((), {"cuont": 3}, "Trigger nightly is given unknown inputs: cuont. train.tidy takes when, count."),
+        ((), {"count": "many"}, "count"),
+    ],
+)
+def test_inputs_that_do_not_fit_a_trigger_are_one_error(
+    clock: Clock, args: tuple[Any, ...], inputs: dict[str, Any], says: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        flyte.run(Trigger.get(**NIGHTLY), *args, **inputs)
+    assert list(Run.listall()) == []
+
+
+def test_the_notifications_of_a_trigger_are_sent_when_its_runs_end(clock: Clock) -> None:
+    done = ActionPhase.SUCCEEDED
+    with Webhook() as webhook:
+        hook = flyte.notify.Webhook(on_phase=done, url=webhook.url, body={"ended": "{{.Run.Name}}"})
+        told = (hook, flyte.notify.Slack(on_phase=(ActionPhase.FAILED, done), webhook_url=webhook.url, message="over"))
+        Trigger.create(flyte.Trigger("told", flyte.FixedRate(10), notifications=told), "train.tidy")
+        clock.now = next_times(Trigger.get(name="told", task_name="train.tidy").row, 1)[0]
+        TriggerLoop(lambda: clock.now).tick()
+        webhook.handle_request()
+        webhook.handle_request()
+    ended = {"ended": Trigger.get(name="told", task_name="train.tidy").last_run}
+    assert sorted(webhook.told, key=str) == [ended, {"text": "over"}]
+    with pytest.raises(DeploymentError, match=r"Trigger told of task train\.tidy: notifications must be .* got 'me'"):
+        Trigger.create(flyte.Trigger("told", notifications="me"), "train.tidy")  # type: ignore[arg-type]
+
+
+def test_a_notification_that_another_process_cannot_read_is_refused(clock: Clock) -> None:
+    class Pager(flyte.notify.Webhook):
+        """Of a class that only this process has."""
+
+    pager = Pager(on_phase=ActionPhase.FAILED, url="http://127.0.0.1:9")
+    with pytest.raises(DeploymentError, match=r"Trigger told of task train\.tidy: its notifications must be of"):
+        Trigger.create(flyte.Trigger("told", notifications=pager), "train.tidy")
 
 
 def test_of_missed_ones_the_last_counts_once(clock: Clock) -> None:
@@ -186,6 +263,56 @@ def test_one_that_waits_for_its_turn_can_be_stopped(clock: Clock) -> None:
     clock.loop.run()
     assert clock.fired == []
     lock.close()
+
+
+def test_a_time_fires_once_though_its_process_is_killed_before_that_is_recorded(clock: Clock) -> None:
+    clock.now = next_times(Trigger.get(**NIGHTLY).row, 1)[0]
+    killed = subprocess.run([sys.executable, "-c", KILLED, clock.now.isoformat()], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert Trigger.get(**NIGHTLY).last_run is None
+    (run,) = Run.listall(with_labels={"trigger": "nightly"})
+    TriggerLoop(lambda: clock.now).tick()
+    assert Trigger.get(**NIGHTLY).last_run == run.name
+    clock.now = next_times(Trigger.get(**NIGHTLY).row, 1, clock.now)[0]
+    TriggerLoop(lambda: clock.now).tick()
+    assert [one.name for one in Run.listall(with_labels={"trigger": "nightly"})] == [
+        Trigger.get(**NIGHTLY).last_run,
+        run.name,
+    ]
+
+
+def test_a_clock_that_was_years_ahead_and_is_set_right_fires_from_then_on(clock: Clock) -> None:
+    Trigger.update(**OFTEN, active=True)
+    clock.now = datetime.now(UTC)
+    assert clock.turn(days=3650) == ["nightly", "often"]
+    clock.now -= timedelta(days=3650)
+    assert clock.turn() == []
+    assert clock.turn(minutes=11) == ["often"] and clock.turn(days=1) == ["nightly", "often"]
+    assert clock.turn() == []
+    Trigger.update(**OFTEN, active=False)
+    assert clock.turn(days=1) == ["nightly"]
+    again = TriggerLoop(lambda: clock.now, clock.fire)
+    again.tick()
+    clock.now += timedelta(days=1)
+    again.tick()
+    assert [name for name, _ in clock.fired].count("nightly") == 4
+    assert len(set(clock.fired)) == len(clock.fired)
+
+
+def test_what_is_deployed_after_a_clock_that_was_ahead_holds(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead_ns = time.time_ns() + 10**18
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: ahead_ns)
+        Trigger.create(flyte.Trigger("rare", flyte.FixedRate(10)), "train.tidy")
+        flyte.deploy(tasks.env, version="v2")
+    flyte.deploy(tasks.env, version="v3")
+    assert flyte.remote.Task.get("train.tidy", auto_version="latest").fetch().version == "v3"
+    assert Trigger.get(**NIGHTLY).task_version == "v3"
+    assert clock.turn() == [] and clock.turn(minutes=10) == ["rare"]
+    Trigger.update("rare", "train.tidy", active=False)
+    assert not Trigger.get(name="rare", task_name="train.tidy").is_active
+    Trigger.delete("rare", "train.tidy")
+    assert [trigger.name for trigger in Trigger.listall()] == ["nightly", "often"]
 
 
 def test_a_clock_that_goes_back_fires_nothing_twice(clock: Clock) -> None:

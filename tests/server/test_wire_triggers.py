@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -15,13 +13,11 @@ import flyte_nb as flyte
 from flyte_nb.store.deployments import Deployments
 from flyte_nb.store.home import Home
 from flyte_nb.store.queries import Store
-from tests.processes import one_session
+from tests.processes import one_session, until
 from tests.server import wire_tasks
 from tests.server.webhook import Webhook, post
 from tests.server.wire import Client, ClientError, official_client, served
 
-T = TypeVar("T")
-WITHIN_SECONDS = 30.0
 OFFICIAL_TASKS = """
 from datetime import datetime, timedelta, timezone
 import flyte
@@ -77,15 +73,6 @@ def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli
         client('flyte.deploy(off.env, version="v7", copy_style="loaded_modules") and None')
         client('remote.Trigger.create(off.soon(), "shop.everything") and None')
         yield client
-
-
-def until(look: Callable[[], T], is_there: Callable[[T], object]) -> T:
-    """What is seen once it is as awaited. The deadline times nothing: it says what was there when a test would hang."""
-    deadline = time.monotonic() + WITHIN_SECONDS
-    while not is_there(seen := look()):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.1)
-    return seen
 
 
 def test_triggers_that_a_client_deploys_with_a_task_are_recorded_as_it_said_them(client: Client, home: Path) -> None:
@@ -149,16 +136,18 @@ def test_what_is_asked_wrongly_of_triggers_is_answered_with_the_way_out(client: 
 
 
 def test_a_trigger_of_a_client_fires_as_a_run_of_its_own(client: Client, home: Path) -> None:
-    row = until(lambda: Deployments(Home(home)).trigger("shop.everything", "soon"), lambda row: row.fired_ns)
+    until(lambda: Deployments(Home(home)).trigger("shop.everything", "soon").fired_ns)
+    row = Deployments(Home(home)).trigger("shop.everything", "soon")
     assert row.fired_error == ""
     client.run(f"run = remote.Run.get({row.fired_run!r})\nrun.wait(quiet=True)")
     assert client("list(run.outputs())") == [9]
+    assert row.fired_due_ns is not None
+    at = datetime.fromtimestamp(row.fired_due_ns // 1_000 / 1e6, UTC)
     assert client("dict(run.pb2.labels) or dict(run.details().pb2.run_spec.labels.values)") == {
         "team": "blue",
         "trigger": "soon",
+        "trigger_time": f"{at:%Y%m%dT%H%M%S.%fZ}",
     }
-    assert row.fired_due_ns is not None
-    at = datetime.fromtimestamp(row.fired_due_ns // 1_000 / 1e6, UTC)
     assert client("run.inputs()['at'].isoformat()") == at.isoformat()
     seconds = client("remote.Trigger.get(name='soon', task_name='shop.everything').pb2.status.triggered_at.seconds")
     assert seconds >= int(at.timestamp())

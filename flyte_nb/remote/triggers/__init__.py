@@ -1,1 +1,1 @@
-"""When triggers of deployed tasks are due, and the loop that fires them."""
+"""When triggers of deployed tasks are due, what their runs are given, and the loop that fires them."""

@@ -40,13 +40,16 @@ def due_times(automation: Mapping[str, Any], deployed: datetime, after: datetime
 
     Args:
         automation: as it is recorded, see `flyte_nb.store.deployment_events.TriggerDeployed`.
-        deployed: when it became active: from when on a rate without a start counts.
+        deployed: when it became active: from when on a rate without a start counts, and before it where `after` is
+            earlier, for then the clock was ahead.
         after: only later times.
     """
     if automation["kind"] == "rate":
-        start_ns = automation["start_ns"]
-        start = deployed if start_ns is None else datetime.fromtimestamp(start_ns / 1e9, UTC)
-        return _rate(start, timedelta(minutes=automation["interval_minutes"]), after)
+        start_ns, interval = automation["start_ns"], timedelta(minutes=automation["interval_minutes"])
+        if start_ns is None:
+            return _rate(deployed, interval, after)
+        start = datetime.fromtimestamp(start_ns / 1e9, UTC)
+        return _rate(start, interval, max(start, after))
     if automation["kind"] != "cron":
         return iter(())
     expression = automation["expression"]
@@ -57,8 +60,8 @@ def due_times(automation: Mapping[str, Any], deployed: datetime, after: datetime
 
 
 def _rate(start: datetime, interval: timedelta, after: datetime) -> Iterator[datetime]:
-    """Every interval from the end of the first one on, to the end of the calendar."""
-    number = max(1, (after - start) // interval + 1)
+    """The ends of intervals, of which one begins at the start, to the end of the calendar."""
+    number = (after - start) // interval + 1
     with suppress(OverflowError):
         while True:
             yield start + number * interval

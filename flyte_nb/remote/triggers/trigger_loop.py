@@ -3,7 +3,8 @@
 due    an active schedule's times since it last fired, or became active; of several missed ones the last counts, once
 fire   a run of the trigger's version of the task, with its inputs and settings; recorded before the next look
 
-One loop at a time fires the triggers of a store: whoever holds its lock.
+One loop at a time fires the triggers of a store: whoever holds its lock. A time fires once: a process that was killed
+before it could record that a trigger fired has left the run, whose labels name the trigger and the time.
 """
 
 from __future__ import annotations
@@ -14,38 +15,26 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from flyte_nb.engine.session import session
 from flyte_nb.errors import BaseRuntimeError
-from flyte_nb.remote.deploying.deployed import find, load
 from flyte_nb.remote.launch import with_runcontext
 from flyte_nb.remote.phases import utc_time
 from flyte_nb.remote.source import source
 from flyte_nb.remote.triggers.schedule import due_times
+from flyte_nb.remote.triggers.trigger_runs import due_labels, run_when_due
 from flyte_nb.store.deployment_events import TriggerChanged
 from flyte_nb.store.errors import StoreError
 from flyte_nb.store.home import Home
 from flyte_nb.store.locks import FileLock
 from flyte_nb.store.rows import TriggerRow
-from flyte_nb.types.signature import signature_of
 
-__all__ = ["LABEL", "TriggerLoop", "start_run_of"]
+__all__ = ["TriggerLoop", "start_run_of"]
 
 logger = logging.getLogger("flyte")
 
 LOOK_SECONDS = 5.0
 """How often the store is asked which triggers there are."""
 LOCK = "triggers.lock"
-LABEL = "trigger"
-"""By which runs say which trigger started them."""
-RUN_OPTIONS = (
-    "labels",
-    "annotations",
-    "env_vars",
-    "custom_context",
-    "interruptible",
-    "queue",
-    "max_action_concurrency",
-)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TriggerLoop:
@@ -64,6 +53,8 @@ class TriggerLoop:
         self._now = now
         self._fire = fire or start_run_of
         self._stopped = threading.Event()
+        self._set_right: dict[tuple[str, str, int], datetime] = {}
+        """By trigger and what is recorded of it for a time to come: since when it is looked at."""
 
     def run(self) -> None:
         """Fires until `stop` is called, from when on no other process fires this store's triggers."""
@@ -102,10 +93,9 @@ class TriggerLoop:
         return min(upcoming, default=None)
 
     def _tick_one(self, row: TriggerRow, now: datetime) -> list[datetime]:
-        since = max(row.changed_ns, row.fired_due_ns or 0)
         last: datetime | None = None
         following: list[datetime] = []
-        for due in due_times(row.automation, utc_time(row.changed_ns), utc_time(since)):
+        for due in due_times(row.automation, utc_time(row.changed_ns), self._since(row, now)):
             if due > now:
                 following = [due]
                 break
@@ -114,14 +104,28 @@ class TriggerLoop:
             self._fire_one(row, last)
         return following
 
+    def _since(self, row: TriggerRow, now: datetime) -> datetime:
+        """After when a time of a trigger counts: it fired then, or became active.
+
+        What stands for a time to come was recorded under a clock that has been set right since, or is behind now:
+        times count from when this is noticed.
+        """
+        recorded = (row.changed_ns, row.fired_due_ns or 0)
+        past = [moment for moment in map(utc_time, recorded) if moment <= now]
+        if len(past) == len(recorded):
+            return max(past)
+        return max([self._set_right.setdefault((row.task, row.name, max(recorded)), now), *past])
+
     def _fire_one(self, row: TriggerRow, due: datetime) -> None:
+        due_ns = (due - EPOCH) // timedelta(microseconds=1) * 1_000
+        if source.has_fired(row.task, row.name, due_ns):  # before the clock was set back
+            return
         run = error = ""
         try:
-            run = self._fire(row, due)
+            run = _run_started_for(row, due) or self._fire(row, due)
         except (BaseRuntimeError, StoreError, KeyError, TypeError, ValueError) as failure:  # the others go on firing
             error = f"{type(failure).__name__}: {failure}"
             logger.error("Trigger %s of task %s cannot start a run: %s", row.name, row.task, error)
-        due_ns = (due - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
         source.deploy([TriggerChanged(row.task, row.name, time.time_ns(), "fired", due_ns, run, error)])
 
 
@@ -132,10 +136,11 @@ def start_run_of(row: TriggerRow, due: datetime) -> str:
         flyte_nb.errors.RuntimeUserError: the task or its code is gone.
         ValueError, TypeError: the recorded inputs do not fit.
     """
-    task = load(find(row.task, row.version))
-    inputs = signature_of(task).decode_inputs(row.inputs, session().values)
-    inputs.update(dict.fromkeys(row.time_inputs, due))
-    options = {name: row.settings[name] for name in RUN_OPTIONS if name in row.settings}
-    options["labels"] = {**(options.get("labels") or {}), LABEL: row.name}
-    options["overwrite_cache"] = bool(row.settings.get("overwrite_cache", False))
-    return with_runcontext(**options).start(task, **inputs).name
+    run = run_when_due(row, due)
+    return with_runcontext(**run.options).start(run.task, **run.inputs).name
+
+
+def _run_started_for(row: TriggerRow, due: datetime) -> str:
+    """The run that a process started for a time, and did not live to record as fired; empty where there is none."""
+    runs = source.runs(task=row.task, labels=due_labels(row.name, due), limit=1)
+    return runs[0].name if runs else ""

@@ -1,7 +1,8 @@
-"""Triggers as they are recorded: `flyte.Trigger` in, `TriggerDeployed` out."""
+"""Triggers as they are recorded: `flyte.Trigger` in, `TriggerDeployed` out; and what that says of their runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +18,15 @@ from flyte_nb.authoring.trigger import (
     TriggeredPartition,
     TriggerTime,
 )
+from flyte_nb.engine.options import notifications_of
 from flyte_nb.engine.session import Session
 from flyte_nb.errors import DeploymentError
+from flyte_nb.notify import Email, NamedDelivery, NamedRule, Notification, Slack, Teams, Webhook
 from flyte_nb.remote.triggers.schedule import due_times
 from flyte_nb.store.deployment_events import TriggerDeployed
 from flyte_nb.types.signature import signature_of
 
-__all__ = ["automation_of", "automation_text", "trigger_of"]
+__all__ = ["automation_of", "automation_text", "run_options", "trigger_of"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands, in recorded inputs, for the time at which a trigger will be due."""
@@ -38,13 +41,16 @@ SETTINGS = (
     "max_action_concurrency",
 )
 """What a trigger says of its runs, named as `with_runcontext` names it."""
+NOTIFICATIONS = "notifications"
+"""Beside them: a list of kinds and fields."""
+KINDS = {kind.__name__: kind for kind in (Email, NamedDelivery, NamedRule, Slack, Teams, Webhook)}
 
 
 def trigger_of(active: Session, task: TaskTemplate[Any, Any], trigger: Trigger, at_ns: int) -> TriggerDeployed:
     """A trigger of a task as it is recorded, of no version yet.
 
     Raises:
-        DeploymentError: its inputs do not fit the task, or hold the value of a secret.
+        DeploymentError: its inputs do not fit the task, its notifications are none, or it holds the value of a secret.
     """
     given = trigger.inputs or {}
     called = f"Trigger {trigger.name} of task {task.name}"
@@ -62,7 +68,11 @@ def trigger_of(active: Session, task: TaskTemplate[Any, Any], trigger: Trigger, 
         except (TypeError, ValueError) as error:
             raise DeploymentError(f"{called} does not fit the task: {error}") from None
     settings = {name: getattr(trigger, name) for name in SETTINGS}
-    kept = {name: value for name, value in settings.items() if value not in (None, False, {})}
+    try:
+        settings[NOTIFICATIONS] = [_recorded_notification(one) for one in notifications_of(trigger.notifications)]
+    except TypeError as error:
+        raise DeploymentError(f"{called}: {error}") from None
+    kept = {name: value for name, value in settings.items() if value not in (None, False, {}, [])}
     if active.masker.active and (
         active.masker.is_masked(payload) or active.masker.is_in(msgspec.msgpack.encode([kept, trigger.description]))
     ):
@@ -108,6 +118,23 @@ def _automation(automation: Cron | FixedRate | OnArtifact | None) -> dict[str, A
             return {"kind": "artifact", "name": artifact.name, "version": artifact.version, "partitions": partitions}
         case _:
             return {"kind": "none"}
+
+
+def run_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recorded trigger says of its runs, as `with_runcontext` takes it."""
+    options = {name: settings[name] for name in SETTINGS if name in settings}
+    recorded = settings.get(NOTIFICATIONS, [])
+    if recorded:
+        options[NOTIFICATIONS] = tuple(msgspec.convert(one["fields"], KINDS[one["kind"]]) for one in recorded)
+    return options
+
+
+def _recorded_notification(notification: Notification | NamedRule) -> dict[str, Any]:
+    """A notification as plain data; raises TypeError for one of a class that another process may not have."""
+    kind = type(notification)
+    if kind not in KINDS.values():
+        raise TypeError(f"its notifications must be of {', '.join(KINDS)}, got {notification!r}")
+    return {"kind": kind.__name__, "fields": msgspec.to_builtins(notification)}
 
 
 def automation_text(automation: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from flyteidl2.trigger import trigger_definition_pb2
 from flyteidl2.workflow import run_service_pb2
 
 from flyte_nb.remote.backend.sdk.automations import KICKOFF, recorded_automation, recorded_settings
-from flyte_nb.remote.triggers.trigger_loop import LABEL
+from flyte_nb.remote.triggers.trigger_runs import LABEL, due_labels
 from flyte_nb.server.wire.messages import Scope, timestamp
 from flyte_nb.server.wire.records import Records
 from flyte_nb.server.wire.values.payloads import named_literals, types_of
@@ -119,7 +119,7 @@ def request_of(records: Records, scope: Scope, row: TriggerRow, due: datetime) -
         inputs=kicked_off(spec.inputs, row.time_inputs, due),
         run_spec=spec.run_spec,
     )
-    request.run_spec.labels.values[LABEL] = row.name
+    request.run_spec.labels.values.update(due_labels(row.name, due))
     request.run_spec.run_start_time.FromDatetime(due)
     return request
 
