@@ -10,6 +10,7 @@ A run that begins so is a further run of the explorer that the reader looks at.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from flyte_nb.notebook.forms.forms import Forms
 from flyte_nb.notebook.forms.launch import LaunchForm, begun
 from flyte_nb.notebook.views.bundle import bundle_of_runs
 from flyte_nb.notebook.views.document import Document, sendable
+from flyte_nb.remote.backend.client import UNANSWERED
 from flyte_nb.remote.errors import CommandError
 from flyte_nb.remote.repeats.repeating import Asked, ask_fork, ask_recovery, ask_rerun
 from flyte_nb.remote.run import Run
@@ -30,6 +32,8 @@ from flyte_nb.remote.search import find_task
 from flyte_nb.remote.source import source
 
 __all__ = ["Actions"]
+
+logger = logging.getLogger("flyte")
 
 REASON = "stopped in the explorer"
 
@@ -77,6 +81,9 @@ class Actions:
         try:
             bundle = explorer.bundle() if explorer else bundle_of_runs(message.get("runs") or [run], run)
         except KeyError:  # the store was cleared meanwhile
+            return
+        except UNANSWERED as error:  # the output stays as it is, and is asked for when it is drawn again
+            logger.debug("run %s is not saved anew: %s", run, error)
             return
         port({"kind": "bundle", "run": run, "data": bundle})
 

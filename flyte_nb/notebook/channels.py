@@ -3,7 +3,8 @@
     page --hello, detail, ...--> Channel.receive       on the main thread, or on a subshell's while a cell blocks
     page <--snapshot, delta, detail-- Channel.send     from any thread
 
-A page may ask the same twice, or never: the first it is told is a snapshot, deltas build on that.
+A page may ask the same twice, or never: the first it is told is a snapshot, deltas build on that. Every question gets
+an answer, if only why there is none. What a backend has to answer is asked on a thread of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from flyte_nb.notebook.views.document import Document, LiveDocument, LiveRun, se
 from flyte_nb.notebook.views.flows import flow_rows
 from flyte_nb.remote.source import source
 
-__all__ = ["COMM_TARGET", "Channel", "Channels", "Port", "Responder"]
+__all__ = ["COMM_TARGET", "Channel", "Channels", "Port", "Responder", "words_of"]
 
 logger = logging.getLogger("flyte")
 
@@ -27,6 +28,8 @@ COMM_TARGET = "flyte_nb.run"
 WHOLE_BYTES = 20_000_000
 """Bound of the document of a run from the store that a page asked for whole."""
 
+Question = tuple[str, str]
+"""What a page asks: `hello`, `detail` or `graph`, and of which action."""
 Port = Callable[[Document], None]
 """Sends a message to one page."""
 Responder = Callable[[str, Document, Port], None]
@@ -41,11 +44,12 @@ class Channel:
         responder: takes what is neither a greeting nor a question.
 
     Raises:
-        KeyError: there is no such run.
+        KeyError: there is no such run; of one that may be at a backend the pages are told.
     """
 
     def __init__(self, run: str, responder: Responder) -> None:
-        source.run(run)
+        if not may_be_elsewhere(run):
+            source.run(run)
         self.run = run
         self._responder = responder
         self._live: LiveDocument | None = None
@@ -55,17 +59,9 @@ class Channel:
         self.was_left = False
         """Whether pages showed the run and none does any more."""
         self._selected = ""
+        self._asked: dict[Question, bool] = {}
+        """What is being answered beside, and whether it is to be answered anew."""
         self._lock = threading.RLock()
-
-    def document(self) -> Document:
-        """The whole run as it stands; what is pushed from now on builds on it."""
-        with self._lock:
-            run = source.live(self.run) or source.followed(self.run)
-            if run is None:
-                return RunReader(self.run).document(WHOLE_BYTES, details=False)
-            live = LiveDocument(run)
-            self._live = None if run.closed else live
-            return live.snapshot()
 
     def add(self, port: Port) -> None:
         """Serves one more page; the next it hears is a snapshot."""
@@ -83,23 +79,24 @@ class Channel:
 
     def receive(self, message: Document) -> None:
         """Answers a page, or hands on what it asks to be done; returns at once."""
-        kind = message.get("kind")
-        if kind == "hello":
-            self._send_snapshot()
-        elif kind == "detail":
-            self._send_detail(str(message.get("action", "")))
-        elif kind == "graph":  # looks at every value of the run: other questions need not wait for that
-            threading.Thread(target=self._send_graph, name="flyte-nb-graph", daemon=True).start()
-        else:
+        kind = str(message.get("kind"))
+        if kind not in ("hello", "detail", "graph"):
             self._responder(self.run, message, self._send)
+            return
+        question = kind, str(message.get("action", ""))
+        # The graph looks at every value of the run: other questions need not wait for that.
+        if kind == "graph" or may_be_elsewhere(self.run):
+            self._answer_beside(question)
+        else:
+            self._answer(question)
 
     def push(self, run: LiveRun) -> None:
         """Tells the pages what changed in the run since the last time."""
         with self._lock:
-            if not self._ports:
+            if not self._ports or not run.order:
                 return
             if self._has_newcomers or self._live is None:
-                self._send_snapshot()
+                self._send_living(run)
                 return
             changed = run.take_changed()
             delta = self._live.delta(changed)
@@ -108,40 +105,81 @@ class Channel:
             if run.closed:
                 self._live = None
         if any(action.name == self._selected and action.phase in TERMINAL for action in changed):
-            self._send_detail(self._selected)
+            self._answer_beside(("detail", self._selected), anew=True)
 
     def _send(self, message: Document) -> None:
         with self._lock:
             for port in self._ports:
                 port(sendable(message))
 
+    def _answer_beside(self, question: Question, anew: bool = False) -> None:
+        """Answers on a thread of its own. What is being answered is not asked twice at once: every page hears it; it is
+        answered `anew` where what it is about has changed."""
+        with self._lock:
+            is_new = question not in self._asked
+            self._asked[question] = not is_new and (anew or self._asked[question])
+        if is_new:
+            name = f"flyte-nb-{question[0]}"
+            threading.Thread(target=self._answer_until_told, args=(question,), name=name, daemon=True).start()
+
+    def _answer_until_told(self, question: Question) -> None:
+        while True:
+            self._answer(question)
+            with self._lock:
+                if not self._asked.pop(question):
+                    return
+                self._asked[question] = False
+
+    def _answer(self, question: Question) -> None:
+        kind, action = question
+        try:
+            if kind == "hello":
+                self._send_snapshot()
+            elif kind == "detail":
+                self._send_detail(action)
+            else:
+                self._send_graph()
+        except Exception as error:  # a store that is in use, a backend that is away, a damaged value: the page says it
+            logger.debug("run %s: %s is not answered", self.run, kind, exc_info=error)
+            again = isinstance(error, ConnectionError)
+            why = words_of(error)
+            self._send({"kind": "unanswered", "asked": kind, "action": action, "why": why, "again": again})
+
     def _send_snapshot(self) -> None:
+        """Sends the whole run as it stands."""
+        recorded = RunReader(self.run).document(WHOLE_BYTES, details=False) if self._living() is None else None
+        with self._lock:
+            run = self._living()  # perhaps only since the record was read
+            if run is not None:
+                self._send_living(run)
+            elif recorded is not None:
+                self._has_newcomers = False
+                self._send({"kind": "snapshot", "doc": recorded})
+        if run is None and recorded is None:  # it ended meanwhile
+            self._send_snapshot()
+
+    def _living(self) -> LiveRun | None:
+        """The run as memory has it; None where it is not there, or nothing of it is known yet."""
+        run = source.live(self.run) or source.followed(self.run)
+        return run if run is not None and run.order else None
+
+    def _send_living(self, run: LiveRun) -> None:
+        """Sends the whole run; what is pushed from now on builds on it."""
         with self._lock:
             self._has_newcomers = False
-            self._send({"kind": "snapshot", "doc": self.document()})
+            live = LiveDocument(run)
+            self._live = None if run.closed else live
+            self._send({"kind": "snapshot", "doc": live.snapshot()})
 
     def _send_detail(self, action: str) -> None:
-        try:
-            detail = RunReader(self.run).detail(action)
-        except KeyError:  # asked by a page that shows another run of this name, or from a store since cleared
-            return
-        except (ConnectionError, PermissionError) as error:
-            logger.warning("Run %s: %s", self.run, error)
-            return
+        detail = RunReader(self.run).detail(action)
         self._selected = action
         self._send({"kind": "detail", "detail": detail})
 
     def _send_graph(self) -> None:
-        try:
-            reader = RunReader(self.run)
-            is_live = reader.row.phase not in TERMINAL
-            flows = reader.flows()
-        except KeyError:  # the store was cleared meanwhile
-            return
-        except (ConnectionError, PermissionError) as error:
-            logger.warning("Run %s: %s", self.run, error)
-            return
-        self._send({"kind": "graph", "flows": flow_rows(flows), "live": is_live})
+        reader = RunReader(self.run)
+        is_live = reader.row.phase not in TERMINAL
+        self._send({"kind": "graph", "flows": flow_rows(reader.flows()), "live": is_live})
 
 
 class Channels:
@@ -205,6 +243,16 @@ class Channels:
 
     def _respond(self, run: str, message: Document, port: Port) -> None:
         self.responder(run, message, port)
+
+
+def may_be_elsewhere(run: str) -> bool:
+    """Whether a backend is asked about a run: that takes its time, and it may be away."""
+    return source.backend is not None and source.live(run) is None
+
+
+def words_of(error: Exception) -> str:
+    """What an error says to a reader."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
 
 
 def ignore(run: str, message: Document, port: Port) -> None:

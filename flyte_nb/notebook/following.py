@@ -4,6 +4,8 @@ flyte.run at a backend   its cell shows it until it is over, or until no page do
 a page shows a run       as long as it does
 
 backend --stream--> SDK's process --changes--> a thread a run --changed, ended--> explorers, pages
+
+A backend that does not answer is asked again, ever more seldom; meanwhile the pages say so.
 """
 
 from __future__ import annotations
@@ -11,16 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 
-from flyte_nb.errors import RuntimeSystemError
+from flyte_nb.notebook.channels import words_of
 from flyte_nb.notebook.explorer import Explorers
+from flyte_nb.remote.backend.client import UNANSWERED
 from flyte_nb.remote.backend.followed import FollowedRun
 from flyte_nb.remote.backend.source import BackendSource, is_over
 from flyte_nb.remote.source import source
 
 __all__ = ["Following"]
-
-LOST = (ConnectionError, KeyError, PermissionError, RuntimeSystemError)
-"""What a backend that does not answer as it should makes of a question."""
 
 logger = logging.getLogger("flyte")
 
@@ -28,8 +28,9 @@ TICK_SECONDS = 0.1
 """The shortest time between two changes that are shown, as of runs here."""
 LOOK_SECONDS = 1.0
 """The longest time until it is noticed that nobody looks any more."""
-LOST_SECONDS = 5.0
-"""How soon a backend that does not answer is asked again."""
+PAUSE_SECONDS = 0.5
+"""How soon a backend that does not answer is asked again: each time twice as late, up to `LONGEST_PAUSE_SECONDS`."""
+LONGEST_PAUSE_SECONDS = 10.0
 
 
 class Following:
@@ -51,8 +52,8 @@ class Following:
         assert backend is not None
         try:
             followed = backend.follow(run)
-        except LOST as error:  # it runs all the same
-            logger.warning("Run %s is not shown: %s", run, error)
+        except (KeyError, *UNANSWERED) as error:  # it runs all the same
+            logger.warning("Run %s is not shown: %s Later: %%flyte show %s", run, error, run)
             return
         self._explorers.started(followed)
         self._start(backend, run, followed)
@@ -85,24 +86,34 @@ class Following:
                 del self._threads[run]
 
     def _found(self, backend: BackendSource, run: str) -> FollowedRun | None:
-        """The run, if it is at the backend and lives."""
-        try:
-            if source.elsewhere(run) is backend and not is_over(backend.run(run).phase):
-                return backend.follow(run)
-        except LOST as error:  # the run stays as it is shown
-            logger.debug("run %s is not followed: %s", run, error)
+        """The run, if it is at the backend and lives; asked for until the backend says."""
+        pause = PAUSE_SECONDS
+        while self._is_wanted(backend, run):
+            try:
+                if source.elsewhere(run) is backend and not is_over(backend.run(run).phase):
+                    return backend.follow(run)
+                return None
+            except KeyError:
+                return None
+            except UNANSWERED as error:
+                logger.debug("run %s is not followed yet: %s", run, error)
+            self._stopped.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return None
 
     def _show(self, backend: BackendSource, followed: FollowedRun) -> None:
         """Shows what changes, until the run is over or nobody looks."""
+        pause = PAUSE_SECONDS
         while not followed.closed and self._is_wanted(backend, followed.name):
             try:
-                backend.look(followed, LOOK_SECONDS)
-                followed.note = ""
-            except LOST as error:
-                followed.note = f"not followed at present: {error}"
+                if backend.look(followed, LOOK_SECONDS):  # a stream that is opened anew tells everything at first
+                    followed.note, pause = "", PAUSE_SECONDS
+                rest = TICK_SECONDS
+            except (KeyError, *UNANSWERED) as error:
+                followed.note = f"Not followed at present, tried again by itself: {words_of(error)}"
+                rest, pause = pause, min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._explorers.changed(followed)
-            self._stopped.wait(LOST_SECONDS if followed.note else TICK_SECONDS)
+            self._stopped.wait(rest)
         if followed.closed:
             self._explorers.ended(followed)
         elif source.backend is backend:

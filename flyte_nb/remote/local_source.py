@@ -91,6 +91,12 @@ class LocalSource:
         live = self.live(run)
         return list(live.order) if live is not None else self.store.actions(run)
 
+    def actions_with_inputs(
+        self, run: str
+    ) -> tuple[Sequence[ActionRow | LiveAction], Mapping[int, Sequence[str]] | None]:
+        """The same; and the names of their inputs by task, where they are not those of `tasks`."""
+        return self.actions(run), None
+
     def action_rows(self, run: str) -> list[ActionRow]:
         """The same, as rows that do not change any more."""
         return [action if isinstance(action, ActionRow) else action.row() for action in self.actions(run)]
@@ -210,6 +216,10 @@ class LocalSource:
         """
         return self._deployments.trigger(task, name)
 
+    def has_fired(self, task: str, name: str, due_ns: int) -> bool:
+        """Whether it is recorded that a trigger fired for a time."""
+        return self._deployments.has_fired(task, name, due_ns)
+
     def trigger_url(self, task: str, name: str) -> str:
         """Names a trigger: store, task and trigger."""
         return f"flyte-nb://{self.store.home.path}/tasks/{task}/triggers/{name}"
@@ -224,7 +234,7 @@ class LocalSource:
         if active is None:
             self._deployments.record(events)
         else:
-            active.sink.record_together(events)
+            active.sink.record_together(self._deployments.after_recorded(events))
             active.sink.flush()
 
     @property

@@ -102,6 +102,12 @@ class Source(LocalSource):
         backend = self.elsewhere(run)
         return super().actions(run) if backend is None else backend.actions(run)
 
+    def actions_with_inputs(
+        self, run: str
+    ) -> tuple[Sequence[ActionRow | LiveAction], Mapping[int, Sequence[str]] | None]:
+        backend = self.elsewhere(run)
+        return super().actions_with_inputs(run) if backend is None else backend.actions_with_inputs(run)
+
     def outline(self, run: str) -> list[tuple[str, str, str]]:
         backend = self.elsewhere(run)
         return super().outline(run) if backend is None else backend.outline(run)

@@ -76,7 +76,7 @@ export class ServerPort implements Port, IDisposable {
     try {
       this.tell({kind: 'detail', detail: await this.server.detail(this.store, this.run, action)});
     } catch (error) {
-      this.complain(error);
+      this.tell({kind: 'unanswered', asked: 'detail', action, why: words(error), again: true});
     }
   }
 
@@ -84,7 +84,7 @@ export class ServerPort implements Port, IDisposable {
     try {
       this.tell({kind: 'graph', ...(await this.server.graph(this.store, this.run))});
     } catch (error) {
-      this.complain(error);
+      this.tell({kind: 'unanswered', asked: 'graph', action: '', why: words(error), again: true});
     }
   }
 

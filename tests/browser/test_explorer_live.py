@@ -109,6 +109,29 @@ def test_a_selected_action_is_asked_for_and_its_answer_drawn(live: Page) -> None
     expect(live.locator(".fnb-detail")).to_contain_text("Inputs")
 
 
+def test_a_question_without_an_answer_says_why_and_is_asked_again(live: Page) -> None:
+    say(live, "unanswered", asked="hello", action="", why="backend.test does not answer.", again=True)
+    expect(live.locator(".fnb-header")).to_contain_text("As last saved: backend.test does not answer.")
+    expect(live.get_by_role("button", name="Abort")).to_have_count(0)
+    live.wait_for_function("asked.filter(m => m.kind === 'hello').length === 2")
+    say(live, "snapshot", doc=documents.running_run())
+    expect(live.locator(".fnb-header .fnb-trouble")).to_be_hidden()
+
+    live.locator(".fnb-row", has_text="x=1").click()
+    live.wait_for_function("asked.some(m => m.kind === 'detail' && m.action === 'a1')")
+    say(live, "unanswered", asked="detail", action="a1", why="backend.test <b>does</b> not answer.", again=False)
+    detail = live.locator(".fnb-detail")
+    expect(detail).to_contain_text("backend.test <b>does</b> not answer.")
+    expect(detail).not_to_contain_text("Loading")
+    before = len(asked(live, "detail"))
+    detail.get_by_role("button", name="Try again").click()
+    expect(detail.get_by_role("button", name="Trying again…")).to_be_disabled()
+    assert len(asked(live, "detail")) == before + 1
+    say(live, "detail", detail=documents.detail("a1", "squares.square", inputs=[documents.scalar("x", "int", "1")]))
+    expect(detail).to_contain_text("Inputs")
+    expect(detail.locator(".fnb-trouble")).to_be_hidden()
+
+
 def test_the_output_of_a_running_action_grows_and_stays_at_its_end(live: Page) -> None:
     say(live, "snapshot", doc=documents.running_run())
     live.locator(".fnb-row", has_text="x=2").click()

@@ -100,6 +100,7 @@ def test_a_run_at_a_backend_is_shown_until_it_is_over(kernel: Kernel, tmp_path: 
     document = ended["data"][MIME]
     assert (document["run"], document["phase"], document["total"]) == (started.stdout.strip(), "succeeded", 4)
     assert ended["data"]["text/plain"].count("shop.sold") == 3
+    assert document["actions"]["label"][1:] == ["item=0", "item=1", "item=2"]
     assert document["details"]["a0"]["outputs"][0]["preview"]["text"] == "30"
     wait_until_none_is_followed(kernel)
     assert kernel.ok("run.outputs()").result["text/plain"] == "ActionOutputs(o0=30)"
@@ -165,7 +166,8 @@ def test_names_and_versions_of_deployed_tasks_are_completed(kernel: Kernel) -> N
 
 
 def test_lines_run_show_and_list_what_is_at_the_backend(kernel: Kernel, sale: str) -> None:
-    assert kernel.ok("%flyte show last").result[MIME]["run"] == sale
+    shown = kernel.ok("%flyte show last").result
+    assert shown[MIME]["run"] == sale and shown[MIME]["actions"]["label"] == ["item=7"]
     listed = kernel.ok("%flyte runs --task shop.sold --limit 1").result["text/plain"]
     assert sale in listed and " 0 " not in listed
     kernel.ok("flyte.with_runcontext(mode='local').run(fit, x=3)")

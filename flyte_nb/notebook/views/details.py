@@ -6,10 +6,11 @@ Values are shown by the previews that stand in their encoding; no type of the us
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -19,6 +20,7 @@ from flyte_nb.engine.links import links_of_action
 from flyte_nb.engine.state import RunState
 from flyte_nb.notebook.views.document import ELSEWHERE, LIMIT_BYTES, AnyAction, Document, run_document
 from flyte_nb.notebook.views.flows import Flow, find_flows
+from flyte_nb.remote.backend.client import UNANSWERED
 from flyte_nb.remote.local_source import LocalSource
 from flyte_nb.remote.plain import InputNames, error_line
 from flyte_nb.remote.source import source
@@ -28,6 +30,10 @@ from flyte_nb.types.previews import preview_of_tree
 from flyte_nb.types.trees import leaf_content, unpack
 
 __all__ = ["RunReader"]
+
+logger = logging.getLogger("flyte")
+
+T = TypeVar("T")
 
 LOG_LINES = 200
 SAVED_LOG_ENTRIES = 2_000
@@ -58,6 +64,8 @@ class RunReader:
         self.live: RunState | None = found_in.live(name)
         self._asked = 0
         """Details of a backend's run that were saved."""
+        self._is_lost = False
+        """Whether the backend did not answer: what it was to tell beside the actions is left out of the document."""
         found_in.run(name)
 
     @property
@@ -65,9 +73,13 @@ class RunReader:
         return self._source.run(self.name)
 
     @cached_property
+    def _actions_and_names(self) -> tuple[Sequence[AnyAction], InputNames | None]:
+        return self._source.actions_with_inputs(self.name)
+
+    @property
     def actions(self) -> Sequence[AnyAction]:
         """Its actions, parents before their children, as they stood when first asked."""
-        return self._source.actions(self.name)
+        return self._actions_and_names[0]
 
     @cached_property
     def tasks(self) -> dict[int, TaskRow]:
@@ -75,8 +87,17 @@ class RunReader:
         return {task.spec: task for task in self._source.tasks(self.name)}
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the run is a backend's."""
+        return bool(self.actions) and self.actions[0].where == ELSEWHERE
+
+    @property
     def names(self) -> InputNames:
-        return {spec: [name for name, _ in task.inputs] for spec, task in self.tasks.items()}
+        """The names of the inputs of its tasks; of a backend's run as far as its inputs are known."""
+        names = self._actions_and_names[1]
+        return (
+            {spec: [name for name, _ in task.inputs] for spec, task in self.tasks.items()} if names is None else names
+        )
 
     def document(self, limit_bytes: int = LIMIT_BYTES, details: bool = True) -> Document:
         """The bounded document of the run, for saving; see `run_document`.
@@ -94,7 +115,7 @@ class RunReader:
             note=note,
             details=saved,
             limit_bytes=limit_bytes,
-            earlier=self._source.earlier_attempts(self.name) if self._is_retried else None,
+            earlier=self._unless_lost(self._source.earlier_attempts, self.name) if self._is_retried else None,
             flows=self.flows() if details and self._is_worth_flows else None,
         )
 
@@ -104,7 +125,7 @@ class RunReader:
 
     @property
     def _is_worth_flows(self) -> bool:
-        return self.row.phase in TERMINAL and len(self.actions) <= SAVED_FLOW_ACTIONS
+        return not self.is_elsewhere and self.row.phase in TERMINAL and len(self.actions) <= SAVED_FLOW_ACTIONS
 
     @property
     def _is_retried(self) -> bool:
@@ -128,11 +149,22 @@ class RunReader:
         some requests, only the first; the others are asked of the kernel."""
         if action.where == ELSEWHERE:
             self._asked += 1
-            return self.detail(action.name) if self._asked <= SAVED_ELSEWHERE else None
+            return self._unless_lost(self.detail, action.name) if self._asked <= SAVED_ELSEWHERE else None
         logs, omitted = self._last_lines(action) if isinstance(action, Action) else self._stored_lines(action.name)
         kept = [line for line in logs[-SAVED_LOG_LINES:] if line[1] != "display" or len(line[2]) <= SAVED_DISPLAY_CHARS]
         report = self._saved_report(action)
         return self._detail(action, self._attempts(action), kept, omitted + len(logs) - len(kept), report)
+
+    def _unless_lost(self, ask: Callable[[str], T], name: str) -> T | None:
+        """What a backend answers, None where it does not: the document is made all the same."""
+        if self._is_lost:
+            return None
+        try:
+            return ask(name)
+        except UNANSWERED as error:
+            logger.debug("run %s is saved without %s: %s", self.name, name, error)
+            self._is_lost = True
+            return None
 
     def _saved_report(self, action: AnyAction) -> str | None:
         task = self.tasks.get(action.spec)

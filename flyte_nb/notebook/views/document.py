@@ -198,8 +198,8 @@ class LiveDocument:
         return self._run.actions[action].index
 
     def _names(self) -> InputNames:
-        if isinstance(self._run, FollowedRun):  # a backend's list tells no inputs
-            return {}
+        if isinstance(self._run, FollowedRun):
+            return self._run.names
         return {declared.spec: [name for name, _ in declared.inputs] for declared in list(self._run.declared)}
 
 

@@ -31,6 +31,10 @@ class Answers:
             for key in keys:
                 self._known.pop(key, None)
 
+    def keep(self, key: tuple[Any, ...], answer: Any) -> None:
+        """Takes for good what is known without asking."""
+        self._enter(key, answer, float("inf"))
+
     def get(self, key: tuple[Any, ...], ask: Callable[[], T], is_final: Callable[[T], bool]) -> T:
         """What is known under a key, asked for again once it may have changed."""
         known = self._known.get(key)
@@ -38,9 +42,11 @@ class Answers:
             answer: T = known[1]
             return answer
         answer = ask()
-        until = float("inf") if is_final(answer) else time.monotonic() + FRESH_SECONDS
+        self._enter(key, answer, float("inf") if is_final(answer) else time.monotonic() + FRESH_SECONDS)
+        return answer
+
+    def _enter(self, key: tuple[Any, ...], answer: Any, until: float) -> None:
         with self._lock:
             self._known[key] = until, answer
             while len(self._known) > self._most:
                 del self._known[next(iter(self._known))]
-        return answer

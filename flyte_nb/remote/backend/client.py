@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ import msgspec
 from flyte_nb.errors import InitializationError, RuntimeSystemError
 from flyte_nb.remote.backend.messages import Answer, Call, Failure, read_frame, write_frame
 
-__all__ = ["Client", "Connection", "check_installed"]
+__all__ = ["UNANSWERED", "Client", "Connection", "check_installed"]
 
 T = TypeVar("T")
 
@@ -30,6 +31,10 @@ MODULE = "flyte_nb.remote.backend.sdk.main"
 NAMES_OF_CODES = {"not_found": KeyError, "invalid_argument": ValueError, "already_exists": ValueError}
 ERRORS = {error.__name__: error for error in (KeyError, ValueError, TypeError, NotImplementedError, TimeoutError)}
 """What is raised here again as what it was in the SDK's process; all else is a RuntimeSystemError that names it."""
+UNANSWERED = (ConnectionError, InitializationError, PermissionError, RuntimeSystemError)
+"""What is raised where a backend does not answer, or not as it should; whoever can wait asks again."""
+TRANSPORT_WORDS = ("Request failed: ", "Error reading content: ")
+OS_NUMBER = re.compile(r" \(os error \d+\)$")
 
 
 class Connection(NamedTuple):
@@ -89,6 +94,8 @@ class Client:
         with self._lock:
             if self._process is None or not self._process.is_alive():
                 check_installed()
+                if self._process is not None:
+                    self._process.close()
                 process = _Process(self.connection.endpoint)
                 connection = {"how": self.connection.how, "settings": self.connection.settings}
                 try:
@@ -105,6 +112,8 @@ class _Process:
         self._endpoint = endpoint
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[Any]] = {}
+        self._has_ended = False
+        """Whether nothing is read any more: what is asked then has no answer."""
         self._lock = threading.Lock()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
@@ -131,6 +140,8 @@ class _Process:
             try:
                 write_frame(self._calls, call)
             except (BrokenPipeError, ValueError):  # it ended, or was closed
+                self._has_ended = True
+            if self._has_ended:
                 del self._waiting[call.number]
                 answer.set_exception(self._ended())
         return answer
@@ -159,6 +170,7 @@ class _Process:
             else:
                 waiting.set_exception(_error_of(answer.failure, self._endpoint))
         with self._lock:
+            self._has_ended = True
             left, self._waiting = self._waiting, {}
         for waiting in left.values():
             waiting.set_exception(self._ended())
@@ -186,8 +198,8 @@ def _error_of(failure: Failure, endpoint: str) -> Exception:
     match failure.code:
         case "unavailable" | "deadline_exceeded":
             return ConnectionError(
-                f"{endpoint} does not answer: {failure.message}. Check the address and that the backend runs, or go on "
-                "locally: flyte.init()."
+                f"{endpoint} does not answer: {_cause(failure.message)}. Check the address and that the backend runs, "
+                "or go on locally: flyte.init()."
             )
         case "unauthenticated" | "permission_denied":
             return PermissionError(f"{endpoint} refuses the credentials: {failure.message}")
@@ -200,3 +212,10 @@ def _error_of(failure: Failure, endpoint: str) -> Exception:
     if failure.traceback:
         error.add_note(failure.traceback)
     return error
+
+
+def _cause(message: str) -> str:
+    """The last link of the chain that the SDK's transport makes of an error, else the message as it is."""
+    if not message.startswith(TRANSPORT_WORDS):
+        return message
+    return OS_NUMBER.sub("", message.rpartition(": ")[2])

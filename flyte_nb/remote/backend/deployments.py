@@ -42,9 +42,13 @@ class BackendDeployments:
         try:
             return self.client.call("deployed_task", DeployedTaskRow, task=task, version=version)
         except KeyError:
-            what = f"deployed task {task!r}" if version is None else f"version {version!r} of task {task!r}"
-            known = self.deployed_tasks(task if version is not None else None)
-            hint = hint_of(version or task, [row.task if version is None else row.version for row in known])
+            versions = [row.version for row in self.deployed_tasks(task)] if version is not None else []
+            if version is not None and versions:
+                what = f"version {version!r} of task {task!r}"
+                hint = hint_of(version, versions) or f" Its newest is {versions[0]}."
+            else:
+                what = f"deployed task {task!r}"
+                hint = hint_of(task, [row.task for row in self.deployed_tasks()])
             raise KeyError(f"There is no {what} at {self.endpoint}.{hint}") from None
 
     def deployed_tasks(

@@ -36,6 +36,7 @@ class FollowedRun:
         order: its actions, parents before their children.
         actions: the same by name.
         closed: whether it is over, and nothing changes any more.
+        names: names of the inputs of its tasks, by the number of their declaration, as far as they are known.
         note: what whoever shows it says of it as it stands.
     """
 
@@ -47,6 +48,7 @@ class FollowedRun:
         self.order: list[FollowedAction] = []
         self.actions: dict[str, FollowedAction] = {}
         self.closed = False
+        self.names: dict[int, list[str]] = {}
         self.note = ""
         self._orphans: dict[str, ActionRow] = {}
         self._changed: dict[str, FollowedAction] = {}
@@ -71,6 +73,11 @@ class FollowedRun:
     def counts(self) -> dict[str, int]:
         """How many actions are in each phase."""
         return Counter(action.phase for action in list(self.order))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every action is over and has its parent: nothing is left to be asked."""
+        return not self._orphans and all(ActionPhase(action.phase).is_terminal for action in self.order)
 
     def take(self, changed: Iterable[ActionRow]) -> None:
         """Enters what the stream told. An action whose parent was not told yet waits for it."""

@@ -17,7 +17,7 @@ from flyte_nb.errors import ConditionNotFoundError, RuntimeSystemError
 from flyte_nb.models import ActionPhase
 from flyte_nb.remote.aborting import fitting_answer
 from flyte_nb.remote.backend.answers import Answers
-from flyte_nb.remote.backend.client import Client
+from flyte_nb.remote.backend.client import UNANSWERED, Client
 from flyte_nb.remote.backend.deployments import BackendDeployments, hint_of
 from flyte_nb.remote.backend.followed import FollowedRun
 from flyte_nb.remote.backend.translation import translated
@@ -31,6 +31,10 @@ WATCH_SECONDS = 5.0
 ROOT = "a0"
 KEPT_TREES = 8
 """Of so many runs the actions are kept; a run may have thousands."""
+VALUED = 50
+"""A run of so many actions at most is shown with their inputs."""
+RETRIED = 50
+"""Of so many retried actions the earlier attempts are asked for, each by a request of its own."""
 
 
 class BackendSource(BackendDeployments):
@@ -130,15 +134,31 @@ class BackendSource(BackendDeployments):
         """
         return self._followed.setdefault(run, FollowedRun(self._run(run)))
 
-    def look(self, followed: FollowedRun, seconds: float) -> None:
-        """Waits until something changes, `seconds` at the most, and enters it; with the last change the run is over."""
+    def look(self, followed: FollowedRun, seconds: float) -> bool:
+        """Waits until something changes, `seconds` at the most, and enters it; with the last change the run is over.
+
+        Returns:
+            Whether the stream told anything.
+        """
         name = followed.name
         changed = self.client.call("follow", list[ActionRow], name=name, seconds=seconds)
-        followed.take([self.action(name, row.name) if is_question(row) else row for row in changed])
+        store = self._store()
+        self._answers.renew(*(("action", name, row.name, store) for row in changed))
+        for row in changed:
+            if (known := followed.actions.get(row.name)) is not None:
+                row.inputs, row.trace_inputs = known.inputs, known.trace_inputs
+        are_few = len(followed.actions.keys() | {row.name for row in changed}) <= VALUED
+        followed.names |= self._add_inputs(name, changed, are_few)
+        followed.take(changed)
         if followed.order and is_over(followed.order[0].phase):
             followed.row = self._run(name)
+            followed.row.action_count = len(followed.order)
             self.unfollow(followed)
+            self._answers.keep(("run", name), followed.row)
+            if followed.is_whole:
+                self._trees.keep(("actions", name), list(followed.order))
             followed.closed = True
+        return bool(changed)
 
     def unfollow(self, followed: FollowedRun) -> None:
         """Stops following a run, whose stream is closed."""
@@ -172,6 +192,14 @@ class BackendSource(BackendDeployments):
             lambda row: is_over(row.phase),
         )
 
+    def actions_with_inputs(self, run: str) -> tuple[Sequence[ActionRow], dict[int, list[str]]]:
+        """The same, those of a run that has few with their inputs; and the names of these, by task."""
+        followed = self._followed.get(run)
+        if followed is not None and followed.order:
+            return list(followed.order), followed.names
+        rows = self._listed(run)
+        return rows, self._add_inputs(run, rows, len(rows) <= VALUED)
+
     def outline(self, run: str) -> list[tuple[str, str, str]]:
         """(action, parent, task) of all actions of a run, parents before their children."""
         return [(row.name, row.parent, row.task) for row in self.actions(run)]
@@ -181,8 +209,8 @@ class BackendSource(BackendDeployments):
         return self.client.call("attempts", list[AttemptRow], name=run, action=action)
 
     def earlier_attempts(self, run: str) -> dict[str, list[AttemptRow]]:
-        """The attempts before the last of every action that was retried."""
-        retried = [row for row in self.actions(run) if row.attempt > 1]
+        """The attempts before the last of the first actions that were retried."""
+        retried = [row for row in self.actions(run) if row.attempt > 1][:RETRIED]
 
         def earlier(row: ActionRow) -> list[AttemptRow]:
             key = ("earlier", run, row.name, row.attempt)
@@ -230,6 +258,23 @@ class BackendSource(BackendDeployments):
             raise KeyError(
                 f"There is no run {name!r} at {self.endpoint}.{hint_of(name, [row.name for row in self.runs()])}"
             ) from None
+
+    def _add_inputs(self, run: str, rows: Sequence[ActionRow], are_few: bool) -> dict[int, list[str]]:
+        """Enters what no list tells and takes requests for each: what conditions ask that wait, and where actions are
+        few the inputs of those that have begun. Returns the names of the inputs, by task."""
+        wanted = [row for row in rows if is_question(row) or (are_few and row.started_ns is not None)]
+        unknown = [row for row in wanted if not row.inputs]
+        try:
+            if unknown:
+                names = [row.name for row in unknown]
+                found = self.client.call("inputs", list[ActionRow], name=run, actions=names, store=str(self._store()))
+                for row, valued in zip(unknown, found, strict=True):
+                    row.inputs, row.trace_inputs = valued.inputs, valued.trace_inputs
+            first_of = {row.spec: row.name for row in wanted if row.kind == "task"}
+            tasks = {spec: self._task(run, spec, action) for spec, action in first_of.items()}
+        except (KeyError, ValueError, *UNANSWERED):  # what is told of them is shown all the same
+            return {}
+        return {spec: [name for name, _ in task.inputs] for spec, task in tasks.items() if task is not None}
 
     def _whole_name(self, run: str, action: str) -> str:
         if action == ROOT:
@@ -292,6 +337,11 @@ class BackendSource(BackendDeployments):
         """Starts a run of a deployed task; see `start`."""
         pickled = translated((dict(kwargs), dict(options)))
         return self.client.call("start_deployed", str, pickled=pickled, task=task, version=version)
+
+    def start_trigger(self, task: str, trigger: str, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+        """Starts the run of a trigger, with these inputs in place of its own; see `start`."""
+        pickled = translated((dict(kwargs), dict(options)))
+        return self.client.call("start_trigger", str, pickled=pickled, task=task, trigger=trigger)
 
     def deploy(self, environments: Sequence[Any], version: str, dry_run: bool) -> None:
         """Deploys environments with all their tasks, under one version."""

@@ -94,11 +94,7 @@ class BackendTask(TaskTemplate[Any, Any]):
 def task_of_row(row: DeployedTaskRow) -> BackendTask:
     """The task that a row of a backend describes. Its types are the backend's: values are checked there, but for plain
     ones, which forms and command lines read from text."""
-    defaults = {name: DeployedDefault(shown) for name, shown in row.defaults.items()}
-    inputs = {
-        name: (Any, defaults[name]) if name in defaults else (PLAIN_TYPES.get(kind, Any), Parameter.empty)
-        for name, kind in row.inputs
-    }
+    inputs = {name: _input(kind, row.defaults.get(name, Parameter.empty)) for name, kind in row.inputs}
     return BackendTask(
         name=row.task,
         version=row.version,
@@ -107,3 +103,11 @@ def task_of_row(row: DeployedTaskRow) -> BackendTask:
         parent_env_name=row.environment,
         image=row.image or "auto",
     )
+
+
+def _input(kind: str, default: Any) -> tuple[Any, Any]:
+    """Type and default of an input; a default that is not of a plain type is left to the backend."""
+    plain = PLAIN_TYPES.get(kind, Any)
+    if default is Parameter.empty or type(default) is plain:
+        return plain, default
+    return Any, DeployedDefault(default)

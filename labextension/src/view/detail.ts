@@ -9,6 +9,8 @@ import {menuButton} from './menu.js';
 import type {RunModel} from './model.js';
 import {content, hasContent, origin, partOf, summary, TABS, type Tab} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+import type {Question} from './question.js';
+import {Trouble} from './trouble.js';
 
 export interface DetailActions {
   select(item: number): void;
@@ -23,6 +25,7 @@ export class DetailPane {
   private readonly head = el('div', {class: 'fnb-detailhead'});
   private readonly tablist = el('div', {class: 'fnb-tabs', role: 'tablist', 'aria-label': 'Parts of the action'});
   private readonly panel = el('div', {class: 'fnb-panel', role: 'tabpanel', tabindex: 0});
+  private readonly trouble: Trouble;
   private readonly logs = new Logs();
   private readonly fanOut: FanOutPanel;
   private readonly id = `fnb-detail-${++panes}`;
@@ -36,11 +39,13 @@ export class DetailPane {
   constructor(
     private readonly model: RunModel,
     private readonly desk: Desk,
+    private readonly question: Question,
     private readonly actions: DetailActions
   ) {
+    this.trouble = new Trouble(question);
     this.fanOut = new FanOutPanel(model, row => actions.select(row));
     this.panel.id = `${this.id}-panel`;
-    this.node.append(this.head, this.tablist, this.panel);
+    this.node.append(this.head, this.trouble.node, this.tablist, this.panel);
     this.tablist.addEventListener('keydown', event => this.onTabKey(event));
   }
 
@@ -52,9 +57,11 @@ export class DetailPane {
     (this.tablist.querySelector<HTMLElement>('[aria-selected=true]') ?? this.node).focus();
   }
 
-  /** Draws what changed; `waiting` while the kernel was asked for the detail and has not answered. */
-  update(item: number, now: number, waiting: boolean): void {
+  /** Draws what changed; `asked` while the kernel was asked for the detail and may answer. */
+  update(item: number, now: number, asked: boolean): void {
+    this.trouble.update();
     if (item < 0) return this.updateFanOut(item, now);
+    const waiting = asked && this.question.trouble === '';
     const detail = this.model.details.get(this.model.doc.actions.name[item]) ?? null;
     this.updateHead(item, detail);
     const tabs = TABS.filter(tab => tab === 'Summary' || (detail !== null && hasContent(detail, tab)));

@@ -242,11 +242,21 @@ export interface Bundle {
   data: Record<string, unknown>;
 }
 
+/** Why a question has no answer, and whether it may have one later. */
+export interface Unanswered {
+  kind: 'unanswered';
+  asked: 'hello' | 'detail' | 'graph';
+  action: string;
+  why: string;
+  again: boolean;
+}
+
 export type FromKernel =
   | {kind: 'snapshot'; doc: RunDocument}
   | Delta
   | {kind: 'detail'; detail: Detail}
   | GraphAnswer
+  | Unanswered
   | Bundle
   | Outcome
   | FormAnswer;

@@ -79,7 +79,7 @@ export class Explorer implements KeyTarget {
       begun,
       () => this.repaint()
     );
-    this.header = new Header(this.model, this.desk, {
+    this.header = new Header(this.model, this.desk, this.link.hello, {
       showAction: action => this.reveal(this.model.rowOf(action)),
       loadAll: () => (this.link.isOpen ? () => this.complete() : null)
     });
@@ -90,8 +90,8 @@ export class Explorer implements KeyTarget {
     });
     this.tree = new Tree(this.model, this.outline, {select, toggle}, () => this.repaintView());
     this.timeline = new Timeline(this.model, this.outline, {select, toggle}, () => this.repaintView());
-    this.graph = new GraphView(this.model, select, () => this.repaintView());
-    this.detail = new DetailPane(this.model, this.desk, {
+    this.graph = new GraphView(this.model, this.link.graph, select, () => this.repaintView());
+    this.detail = new DetailPane(this.model, this.desk, this.link.detail, {
       select: item => this.reveal(item),
       close: () => this.closeDetail(),
       tabChosen: () => this.select(this.selected, true)
@@ -149,7 +149,7 @@ export class Explorer implements KeyTarget {
   }
 
   private receive(message: FromKernel): void {
-    if (message.kind === 'bundle') return; // for the output that the notebook saves
+    if (message.kind === 'bundle' || message.kind === 'unanswered') return; // for the saved output, and the link
     if (message.kind === 'snapshot') this.load(message.doc);
     else if (message.kind === 'delta') this.model.applyDelta(message);
     else if (message.kind === 'detail') this.model.addDetail(message.detail);
@@ -199,8 +199,8 @@ export class Explorer implements KeyTarget {
 
   /** Whether the kernel was asked for the selected action, or will be with the next tick of the clock. */
   private get expectsDetail(): boolean {
-    const {isOpen, awaitsDetail, isConnected, isGreeted} = this.link;
-    return isOpen && (awaitsDetail || (this.model.doc.live && (isConnected || isGreeted)));
+    const {isOpen, detail, isConnected, isGreeted} = this.link;
+    return isOpen && (detail.isOpen || (this.model.doc.live && (isConnected || isGreeted)));
   }
 
   get current(): Tree | Timeline | GraphView {
@@ -231,7 +231,7 @@ export class Explorer implements KeyTarget {
 
   private paint(): void {
     if (this.isStale) this.paintAround();
-    this.current.update(this.selected, this.now, this.link.awaitsGraph);
+    this.current.update(this.selected, this.now);
   }
 
   /** Everything but the view: it is drawn by the same clock until more changes than where the reader looks. */
@@ -311,11 +311,12 @@ export class Explorer implements KeyTarget {
   private askDetail(): void {
     if (this.selected >= 0 && !this.model.isKnown(this.selected))
       this.link.askDetail(this.model.doc.actions.name[this.selected]);
+    else this.link.detail.forget();
   }
 
   /** Which outputs became which inputs is looked for only while someone looks at it. */
   private askGraph(): void {
-    if (this.view === 'graph' && !this.model.flowsAreWhole) this.link.askGraph();
+    if (this.view === 'graph' && !this.model.flowsAreWhole && !this.model.doc.elsewhere) this.link.askGraph();
   }
 
   /** The clock of a live run: growing bars, and the growing output of the selected action. */

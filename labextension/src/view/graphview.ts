@@ -11,6 +11,7 @@ import {count, duration, plural} from './format.js';
 import {buildGraph, layOut, NODE_HEIGHT, NODE_WIDTH, type Graph, type GraphNode} from './graph.js';
 import {edgeElement} from './graphedges.js';
 import type {RunModel} from './model.js';
+import type {Question} from './question.js';
 import {BY_URGENCY, phaseIcon, phaseTone, phaseWord} from './phases.js';
 import {Viewport} from './viewport.js';
 import {zoomButtons} from './zoom.js';
@@ -49,6 +50,7 @@ export class GraphView {
 
   constructor(
     private readonly model: RunModel,
+    private readonly data: Question,
     private readonly select: (item: number) => void,
     private readonly repaint: () => void
   ) {
@@ -62,12 +64,12 @@ export class GraphView {
     this.focusable.addEventListener('click', event => this.onClick(event));
   }
 
-  /** Draws what changed; `waiting` while the kernel was asked which outputs became which inputs. */
-  update(selected: number, now: number, waiting: boolean): void {
+  /** Draws what changed. */
+  update(selected: number, now: number): void {
     if (this.built !== this.model.version) this.rebuild();
     this.graph.nodes.forEach((node, k) => this.updateNode(this.elements[k], node, now));
     this.mark(this.nodeOfItem(selected));
-    this.legend.replaceChildren(...this.legendWords(waiting));
+    this.legend.replaceChildren(...this.legendWords());
     this.viewport.fitUnlessMoved();
   }
 
@@ -194,19 +196,25 @@ export class GraphView {
     });
   }
 
-  private legendWords(waiting: boolean): (Node | string)[] {
+  private legendWords(): (Node | string)[] {
     const data = this.graph.edges.filter(({kind}) => kind === 'data').length;
-    const words = waiting
-      ? 'looking for data…'
-      : data > 0
-        ? ''
-        : this.model.flowsAreWhole
-          ? 'no output became an input'
-          : 'which outputs became inputs is not known here';
+    const {trouble, isOpen} = this.data;
+    const unknown = 'which outputs became inputs is not known here';
+    const words = this.model.doc.elsewhere
+      ? 'a backend does not tell which outputs became inputs'
+      : trouble !== ''
+        ? unknown
+        : isOpen
+          ? 'looking for data…'
+          : data > 0
+            ? ''
+            : this.model.flowsAreWhole
+              ? 'no output became an input'
+              : unknown;
     return present([
       el('span', {class: 'fnb-key-call'}, 'calls'),
       data > 0 && el('span', {class: 'fnb-key-data'}, 'data'),
-      words !== '' && el('span', {class: 'fnb-muted'}, words),
+      words !== '' && el('span', {class: 'fnb-muted', title: trouble || null}, words),
       this.graph.omitted > 0 && el('span', {class: 'fnb-muted'}, `${plural(this.graph.omitted, 'action')} not drawn`)
     ]);
   }

@@ -8,6 +8,8 @@ import type {RunModel} from './model.js';
 import {Pace} from './pace.js';
 import {runnable} from './panels.js';
 import {phaseIcon, phaseTone, phaseWord} from './phases.js';
+import type {Question} from './question.js';
+import {Trouble} from './trouble.js';
 
 /** Of more labels these many are shown, and the others on demand. */
 const LABELS_SHOWN = 6;
@@ -24,6 +26,7 @@ export class Header {
   private readonly time = el('span', {class: 'fnb-time', title: 'duration'});
   private readonly progress = el('div', {class: 'fnb-progress'});
   private readonly notes = el('div', {class: 'fnb-notes'});
+  private readonly trouble: Trouble;
   private readonly identity = el('div', {class: 'fnb-identity'});
   /** Stays as it is while the line is drawn anew: its menu may be open. */
   private readonly tools: HTMLElement;
@@ -38,8 +41,10 @@ export class Header {
   constructor(
     private readonly model: RunModel,
     private readonly desk: Desk,
+    private readonly hello: Question,
     private readonly actions: HeaderActions
   ) {
+    this.trouble = new Trouble(hello);
     const onclick = () => desk.confirmAbort();
     this.abort = el('button', {class: 'fnb-button', type: 'button', title: 'Abort the run', onclick, hidden: true});
     const copy = copyButton(
@@ -49,7 +54,7 @@ export class Header {
     const again = menuButton(['Rerun', chevron()], 'Run again', () => desk.runItems());
     this.tools = el('span', {class: 'fnb-tools'}, copy, again, this.abort);
     this.line.append(this.identity, this.tools);
-    this.node.append(this.line, this.progress, this.notes);
+    this.node.append(this.line, this.progress, this.notes, this.trouble.node);
   }
 
   /** Draws what changed; `now` is in milliseconds since the run's start; `greeted` while the kernel may yet answer. */
@@ -57,7 +62,8 @@ export class Header {
     const {doc} = this.model;
     const aborting = this.desk.isAborting && doc.live;
     const {phase, counts, total, note, error, labels} = doc;
-    const state = [doc.live, connected, greeted, aborting, doc.omitted, this.actions.loadAll() !== null];
+    const hasTrouble = this.hello.trouble !== '';
+    const state = [doc.live, connected, greeted, aborting, doc.omitted, this.actions.loadAll() !== null, hasTrouble];
     const signature = JSON.stringify([doc.run, phase, counts, total, note, error, labels, ...state]);
     if (signature !== this.drawn) {
       this.drawn = signature;
@@ -65,9 +71,10 @@ export class Header {
       this.abort.hidden = !doc.live || !connected;
       this.abort.disabled = aborting;
       this.abort.textContent = aborting ? 'Aborting…' : 'Abort';
-      this.notes.replaceChildren(...present(this.noteLines(connected || greeted)));
+      this.notes.replaceChildren(...present(this.noteLines(connected || greeted || hasTrouble)));
       this.progress.replaceChildren(...(doc.live ? [bar(doc), el('span', {class: 'fnb-rate'})] : []));
     }
+    this.trouble.update(doc.live && !connected ? 'As last saved' : '');
     this.time.textContent = duration(now);
     if (doc.live) this.drawPace(now);
   }

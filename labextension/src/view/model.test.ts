@@ -36,6 +36,15 @@ test('a delta moves an action between the phase counts of its fan-out', () => {
   assert.deepEqual([counts[index('running')], counts[index('succeeded')]], [2, 1]);
 });
 
+test('a label that comes later is compared with those of its siblings, not with what is not known', () => {
+  const label = (k: number) => (k < 2 ? `x=${k}, scale=1` : '');
+  const model = new RunModel(runDocument(siblings(4, k => ({label: label(k)}))));
+  assert.deepEqual([1, 2, 3, 4].map(row => model.label(row)), ['x=0', 'x=1', '', '']);
+  const actions = columns([{name: 's2', label: 'x=2, scale=2', start: 2, end: 4}]);
+  model.applyDelta({kind: 'delta', head: head(), tasks: [], groups: [], rows: [3], actions});
+  assert.deepEqual([1, 2, 3, 4].map(row => model.label(row)), ['x=0, scale=1', 'x=1, scale=1', 'x=2, scale=2', '']);
+});
+
 test('the document given to a model stays as it was', () => {
   const doc = runDocument(siblings(2));
   const before = structuredClone(doc);

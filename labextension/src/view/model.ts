@@ -137,6 +137,7 @@ export class RunModel {
     delta.rows.forEach((row, k) => {
       const known = row < this.size && this.doc.actions.name[row] !== undefined;
       const before = known ? this.doc.actions.phase[row] : -1;
+      if (known && this.doc.actions.label[row] !== delta.actions.label[k]) this.shared.clear();
       for (const column in columns) columns[column][row] = changes[column]?.[k];
       if (known) this.recount(row, before);
       else this.index(row);
@@ -204,7 +205,8 @@ export class RunModel {
     let known = this.shared.get(key);
     if (known?.compared !== compared) {
       const kin = fanOut.rows.slice(0, compared).filter(sibling => task[sibling] === task[row]);
-      known = {compared, parts: kin.length > 1 ? sharedParts(kin.map(sibling => label[sibling])) : []};
+      const labels = kin.map(sibling => label[sibling]).filter(text => text !== ''); // of some it is not known yet
+      known = {compared, parts: labels.length > 1 ? sharedParts(labels) : []};
       this.shared.set(key, known);
     }
     return distinct(label[row], known.parts);

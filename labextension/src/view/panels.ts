@@ -52,7 +52,7 @@ export function summary(
   waiting: boolean
 ): HTMLElement {
   if (!detail) {
-    const words = waiting ? 'Loading…' : 'Inputs, outputs and logs of this action were not saved here.';
+    const words = waiting ? 'Loading…' : 'Inputs, outputs and logs of this action are not here.';
     const line = error !== null && el('div', {class: 'fnb-errorbox'}, el('code', {}, error));
     return el('div', {class: 'fnb-summary'}, timing, line, el('p', {class: 'fnb-muted'}, words));
   }

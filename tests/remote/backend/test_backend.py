@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from inspect import Parameter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,9 +20,11 @@ import pytest
 import flyte_nb as flyte
 from flyte_nb.models import ActionPhase
 from flyte_nb.notebook.views.bundle import bundle_of_runs
-from flyte_nb.remote import Action, Run, Task, TimeFilter
+from flyte_nb.remote import Action, Run, Task, TimeFilter, Trigger
+from flyte_nb.remote.backend.task import DeployedDefault, task_of_row
 from flyte_nb.remote.source import source
-from tests.processes import one_session
+from flyte_nb.store.rows import DeployedTaskRow
+from tests.processes import one_session, until
 from tests.remote.backend import shop
 from tests.server.wire import served
 
@@ -100,6 +104,7 @@ def test_a_class_of_there_comes_with_its_fields() -> None:
     basket = run.outputs()[0]
     assert (basket.fruit, basket.count) == ("figfig", 2)
     assert run.inputs()["basket"].fruit == "fig"
+    assert run.typed_outputs({"o0": shop.Basket}) == {"o0": shop.Basket("figfig", 2)}
 
 
 def test_a_failure_tells_its_error_and_its_attempts() -> None:
@@ -124,7 +129,8 @@ def test_a_run_is_drawn_as_the_explorer_draws() -> None:
         (lambda: Run.get("add"), "no run 'add' at .* Did you mean adds"),
         (lambda: Action.get("adds/zz"), "no action 'zz' of run adds at"),
         (lambda: Task.get("shop.totl", auto_version="latest").fetch(), "'shop.totl' at .* Did you mean shop.total"),
-        (lambda: Task.get("shop.total", version="7").fetch(), "no version '7' of task 'shop.total' at"),
+        (lambda: Task.get("shop.total", version="7").fetch(), "no version '7' of task 'shop.total' at .* newest is "),
+        (lambda: Task.get("shop.totl", version="7").fetch(), "'shop.totl' at .* Did you mean shop.total"),
         (lambda: Run.get("adds").tag(a="b"), "labels runs when they start"),
     ],
 )
@@ -141,6 +147,29 @@ def test_a_deployed_task_is_fetched_and_run_there() -> None:
     run.wait()
     assert (run.phase, run.outputs()) == ("succeeded", (11,))
     assert run.name in {row.name for row in source.backend.runs()}  # type: ignore[union-attr]
+
+
+def test_a_default_of_there_is_one_here_where_its_type_is_plain() -> None:
+    inputs = [("word", "str"), ("factor", "float"), ("whole", "float"), ("config", "Config"), ("n", "int")]
+    defaults = {"word": "a", "factor": 1.5, "whole": 1, "config": "Config(x=1)"}
+    row = DeployedTaskRow("shop.sell", "v1", 0, "shop", "", "", "", inputs, [], defaults)
+    taken = task_of_row(row).native_interface.inputs
+    assert (taken["word"], taken["factor"], taken["n"]) == ((str, "a"), (float, 1.5), (int, Parameter.empty))
+    assert taken["whole"] == (Any, DeployedDefault(1)) and taken["config"] == (Any, DeployedDefault("Config(x=1)"))
+
+
+def test_a_trigger_there_is_fired_by_hand() -> None:
+    Trigger.create(flyte.Trigger("by-hand", inputs={"n": 2}, labels={"team": "y"}), "shop.total")
+    trigger = Trigger.get(name="by-hand", task_name="shop.total")
+    run = flyte.with_runcontext(annotations={"why": "test"}).run(trigger, n=3)
+    assert run.outputs() == (31,) and run.inputs()["n"] == 3
+    assert (run.labels, run.annotations) == ({"team": "y", "trigger": "by-hand"}, {"why": "test"})
+    with pytest.raises(ValueError, match="Inputs of trigger by-hand are given by name"):
+        flyte.run(trigger, 3)
+    with pytest.raises(ValueError, match=r"Unknown input\(s\) \['m'\] for trigger 'by-hand'"):
+        flyte.run(trigger, m=3)
+    with pytest.raises(flyte.errors.RemoteTaskUsageError, match=r"fires at .*, which is connected: leave mode='local'"):
+        flyte.with_runcontext(mode="local").run(trigger)
 
 
 def test_deploying_again_what_is_there_changes_nothing() -> None:
@@ -179,8 +208,7 @@ def test_a_run_is_aborted_from_here() -> None:
 
 def test_aborting_the_caller_aborts_the_run_there() -> None:
     run = flyte.with_runcontext(mode="local").start(shop.calls_slow)
-    while not (logs := str(run.logs())):
-        source.wait(run.name, "a0", "running")
+    logs = until(lambda: str(run.logs()))
     there = Run.get(logs.split()[1])
     there.wait(wait_for="running")
     run.abort()

@@ -27,3 +27,13 @@ def test_what_ended_elsewhere_is_not_taken_back_by_an_earlier_word() -> None:
     run = FollowedRun(RunRow("r1", "shop.day", "aborted", 1))
     run.take([told("a0")])
     assert run.phase == "aborted"
+
+
+def test_a_run_is_whole_when_every_action_is_over_and_has_its_parent() -> None:
+    run = FollowedRun(RunRow("r1", "shop.day", "queued", 1))
+    run.take([told("a0", phase="succeeded"), told("a", parent="a0")])
+    assert not run.is_whole
+    run.take([told("a", parent="a0", phase="failed"), told("c", parent="b", phase="succeeded")])
+    assert not run.is_whole
+    run.take([told("b", parent="a0", phase="succeeded")])
+    assert run.is_whole

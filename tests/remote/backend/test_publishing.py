@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import flyte_nb as flyte
 from flyte_nb.cli.main import cli
@@ -71,6 +71,16 @@ async def dies() -> int:
 flyte.init(endpoint={!r}, insecure=True, project="p", domain="d")
 from flyte_nb.remote.source import source
 flyte.with_runcontext(mode="local", tracked=True, name="dying").run(dies)
+"""
+ADDING = """
+import os
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment("adding")
+
+@env.task
+async def add(x: int) -> int:
+    return x + int(os.environ["BY"])
 """
 CONFIG = """
 admin:
@@ -269,3 +279,40 @@ def test_the_command_line_publishes_without_any_connection_before(there: Path, c
     done = CliRunner().invoke(cli, ["publish", "by-command", "-c", str(config)])
     assert (done.exit_code, done.output.endswith("/by-command\n")) == (0, True), done.output
     assert Store.open(there).run(run.name).action_count == 3
+
+
+def test_the_command_line_runs_a_task_and_shows_it_at_a_backend(there: Path, config: Path, tmp_path: Path) -> None:
+    flyte.init()
+    (tmp_path / "adding.py").write_text(ADDING)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(cli, ["run", *words, str(tmp_path / "adding.py"), "add", "--x", "1"])
+
+    done = run(
+        "--tracked",
+        "--tracked-strict",
+        "--name",
+        "from-command",
+        "-c",
+        str(config),
+        "-e",
+        "BY=2",
+        "--label",
+        "team=risk",
+    )
+    assert (done.exit_code, "o0 = 3\nPublished: http" in done.output) == (0, True), done.output
+    assert done.output.endswith("/from-command\n") and not flyte.is_control_plane_available()
+    assert (Store.open(there).run("from-command").phase, Run.get("from-command").outputs()[0]) == ("succeeded", 3)
+    for words, said in (
+        (["--tracked", "--name", "u-mine", "-c", str(config)], "must not begin with u or r"),
+        (["--tracked-strict", "--endpoint", "here"], "--endpoint, --tracked-strict: a run is shown at a backend with"),
+        (
+            ["--tracked", "--endpoint", "http://127.0.0.1:9", "-p", "p"],
+            "--endpoint takes -p PROJECT and -d DOMAIN, too",
+        ),
+        (["-e", "BY"], "A variable is given as KEY=VALUE, got 'BY'"),
+    ):
+        refused = run(*words)
+        assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+    assert {one.name for one in Run.listall(task_name="adding.add")} == {"from-command"}
+    del sys.modules["adding"]

@@ -22,6 +22,8 @@ from tests.remote.backend import ways
 
 Ask = Callable[[Any, Any], str]
 
+DOUBLED = "('Twice a number.', {'x': 'the number.'})"
+
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
@@ -69,6 +71,7 @@ def test_values_of_the_users_own_classes_and_files_cross(ask: Ask, tmp_path: Pat
         ("(task.cache.behavior, task.cache.version_override)", "('override', '7')"),
         ("task.parent_env().tasks['inner.double'] is task", "True"),
         ("task.interface.inputs['x'][0], task.interface.outputs", "(<class 'int'>, {'o0': <class 'int'>})"),
+        ("(task.interface.docstring.short_description, task.interface.docstring.input_descriptions)", DOUBLED),
     ],
 )
 def test_a_task_keeps_its_settings(ask: Ask, asked: str, told: str) -> None:

@@ -23,6 +23,11 @@ env = TaskEnvironment("outer", depends_on=[inner], image=flyte.Image.from_debian
 
 @inner.task(retries=flyte.RetryStrategy(2), cache=flyte.Cache("override", version_override="7"))
 async def double(x: int) -> int:
+    """Twice a number.
+
+    Args:
+        x: the number.
+    """
     return 2 * x
 
 

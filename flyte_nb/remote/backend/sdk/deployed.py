@@ -14,7 +14,7 @@ from flyte.syncify import syncify
 from flyte.types import TypeEngine
 from flyteidl2.task import task_definition_pb2
 
-from flyte_nb.remote.backend.sdk.reading import named_types
+from flyte_nb.remote.backend.sdk.interfaces import named_types
 from flyte_nb.remote.backend.sdk.values import kernel_value
 from flyte_nb.store.rows import DeployedTaskRow
 from flyte_nb.types.previews import short_text
@@ -85,6 +85,8 @@ async def _row(details: task_definition_pb2.TaskDetails) -> DeployedTaskRow:
     spec, metadata = details.spec, details.metadata
     template = spec.task_template
     requests = {entry.name: entry.value for entry in template.container.resources.requests}
+    defaults = {one.name: await _default(one.parameter) for one in spec.default_inputs}
+    inputs = named_types(template.interface.inputs.variables)  # the SDK sends them sorted by name
     return DeployedTaskRow(
         task=details.task_id.name,
         version=details.task_id.version,
@@ -93,9 +95,9 @@ async def _row(details: task_definition_pb2.TaskDetails) -> DeployedTaskRow:
         code="",
         own_digest=details.task_id.version,
         deep_digest=details.task_id.version,
-        inputs=named_types(template.interface.inputs.variables),
+        inputs=sorted(inputs, key=lambda one: one[0] in defaults),
         outputs=named_types(template.interface.outputs.variables),
-        defaults={one.name: await _default(one.parameter) for one in spec.default_inputs},
+        defaults=defaults,
         short_description=spec.documentation.short_description,
         long_description=spec.documentation.long_description,
         input_descriptions={one.key: one.value.description for one in template.interface.inputs.variables},

@@ -18,7 +18,7 @@ from flyte._code_bundle import build_pkl_bundle
 from flyte._deploy import DeploymentPlan, _build_images_for_plans, _deploy_task, plan_deploy
 from flyte._initialize import get_init_config
 from flyte.models import CodeBundle, SerializationContext
-from flyte.remote import Task
+from flyte.remote import Task, Trigger
 from flyte.syncify import syncify
 
 from flyte_nb.remote.backend.neutral import rebuilt
@@ -54,6 +54,13 @@ def start_deployed(pickled: bytes, task: str, version: str) -> str:
     """Starts a run of a deployed task: (kwargs, options) as a pickle."""
     kwargs, options = load(pickled)
     found = Task.get(task, version=version)
+    return str(flyte.with_runcontext(mode="remote", **options).run(found, **kwargs).name)
+
+
+def start_trigger(pickled: bytes, task: str, trigger: str) -> str:
+    """Starts the run of a trigger, as if it were due now: (kwargs, options) as a pickle."""
+    kwargs, options = load(pickled)
+    found = Trigger.get(name=trigger, task_name=task)
     return str(flyte.with_runcontext(mode="remote", **options).run(found, **kwargs).name)
 
 
@@ -106,4 +113,9 @@ def _version(bundles: list[CodeBundle]) -> str:
     return hashlib.md5("".join(bundle.computed_version for bundle in bundles).encode()).hexdigest()
 
 
-CALLS: dict[str, Callable[..., Any]] = {"deploy": deploy, "start_deployed": start_deployed, "start_run": start_run}
+CALLS: dict[str, Callable[..., Any]] = {
+    "deploy": deploy,
+    "start_deployed": start_deployed,
+    "start_run": start_run,
+    "start_trigger": start_trigger,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,7 @@ from connectrpc.errors import ConnectError
 from flyte._initialize import get_client, get_init_config
 from flyte.remote import Action, ActionDetails, Run, RunDetails, TimeFilter
 from flyte.syncify import syncify
-from flyte.types import TypeEngine
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.core import interface_pb2
 from flyteidl2.dataproxy import dataproxy_service_pb2
 from flyteidl2.workflow import run_definition_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,15 +22,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte_nb.engine.conditions import INPUTS
 from flyte_nb.remote.backend.neutral import rebuilt
 from flyte_nb.remote.backend.sdk.conditions import asked_of
+from flyte_nb.remote.backend.sdk.interfaces import interface_of, named_types
+from flyte_nb.remote.backend.sdk.patience import ANSWER_SECONDS, VALUE_SECONDS, answered_within, at_most, silence
 from flyte_nb.remote.backend.sdk.values import Values
 from flyte_nb.store.events import ErrorRecord
 from flyte_nb.store.rows import ActionRow, AttemptRow, LogRow, RunRow, TaskRow
 
-__all__ = ["CALLS", "ROOT", "TERMINAL", "about", "action_row", "add_errors", "named_types", "run_id"]
+__all__ = ["CALLS", "ERRORS", "ROOT", "TERMINAL", "about", "action_row", "add_errors", "run_id"]
 
 ROOT = "a0"
 FAILED = frozenset({"failed", "aborted", "timed_out"})
 ERRORS = 50
+"""Of so many actions of a run the errors are asked for, each by a request of its own."""
 TERMINAL = frozenset({"succeeded", "failed", "aborted", "timed_out"})
 LOG_SECONDS = 2.0
 """The log stream of an action that still runs has nothing new when it is silent for so long."""
@@ -77,6 +78,7 @@ async def runs(
 
 
 @syncify
+@answered_within(ANSWER_SECONDS)
 async def run(name: str) -> RunRow:
     """One run with its labels and its error."""
     details = await RunDetails.get.aio(name=name)
@@ -105,14 +107,11 @@ async def abort(name: str, action: str, reason: str) -> None:
 async def wait(name: str, action: str, phase: str, seconds: float) -> str:
     """The phase of an action, as soon as it is another than `phase`, after `seconds` at the latest."""
     now = phase
-    try:
-        async with asyncio.timeout(seconds):
-            async for details in ActionDetails.watch.aio(_action_id(name, action)):
-                now = _phase(details.pb2.status.phase)
-                if now != phase:
-                    break
-    except TimeoutError:
-        pass
+    async with at_most(seconds):
+        async for details in ActionDetails.watch.aio(_action_id(name, action)):
+            now = _phase(details.pb2.status.phase)
+            if now != phase:
+                break
     return now
 
 
@@ -128,19 +127,45 @@ async def actions(name: str) -> list[ActionRow]:
     return rows
 
 
-async def add_errors(run: str, rows: list[ActionRow]) -> None:
-    """Asks for the errors of those that failed, as far as there are few."""
-    failed = [row for row in rows if row.phase in FAILED][:ERRORS]
-    found = await asyncio.gather(*(ActionDetails.get.aio(run_name=run, name=row.name) for row in failed))
-    for row, details in zip(failed, found, strict=True):
-        row.error = _error(details.pb2)
+async def add_errors(run: str, rows: list[ActionRow], most: int = ERRORS) -> int:
+    """Asks for the errors of the root and of the first others that failed, `most` of them; returns how many it asked
+    for."""
+    failed = [row for row in rows if row.phase in FAILED]
+    asked = [row for row in failed if row.name == ROOT] + [row for row in failed if row.name != ROOT][:most]
+    found = await asyncio.gather(*(_details(run, row.name) for row in asked))
+    for row, details in zip(asked, found, strict=True):
+        row.error = _error(details)
+    return len(asked)
 
 
 @syncify
+@answered_within(VALUE_SECONDS)
 async def action(name: str, action: str, store: str) -> ActionRow:
     """One action with its inputs and, once it has them, its outputs; large values go to the store of this folder."""
+    return await _with_values(name, action, store)
+
+
+@syncify
+@answered_within(VALUE_SECONDS)
+async def inputs(name: str, actions: list[str], store: str) -> list[ActionRow]:
+    """Some actions of a run with their inputs."""
+    several = asyncio.Semaphore(REQUESTS)
+
+    async def with_inputs(one: str) -> ActionRow:
+        async with several:
+            return await _with_values(name, one, store, outputs=False)
+
+    return await asyncio.gather(*map(with_inputs, actions))
+
+
+@answered_within(ANSWER_SECONDS)
+async def _details(name: str, action: str) -> run_definition_pb2.ActionDetails:
+    return (await ActionDetails.get.aio(run_name=name, name=action)).pb2
+
+
+async def _with_values(name: str, action: str, store: str, outputs: bool = True) -> ActionRow:
     values = Values.of(store)
-    details = (await ActionDetails.get.aio(run_name=name, name=action)).pb2
+    details = await _details(name, action)
     row = action_row(details)
     row.error = _error(details)
     row.attempt = max(1, details.status.attempts)
@@ -151,12 +176,12 @@ async def action(name: str, action: str, store: str) -> ActionRow:
     data = await get_client().dataproxy_service.get_action_data(
         request=dataproxy_service_pb2.GetActionDataRequest(action_id=details.id)
     )
-    interface = _interface(details)
+    interface = interface_of(details)
     if row.kind != "condition":
         row.inputs = await values.payload(interface.inputs.variables, data.inputs.literals)
     if row.kind == "trace":
-        row.trace_inputs = [(variable.key, _type_name(variable)) for variable in interface.inputs.variables]
-    if row.phase == "succeeded":
+        row.trace_inputs = named_types(interface.inputs.variables)
+    if outputs and row.phase == "succeeded":
         row.outputs = await values.payload(interface.outputs.variables, data.outputs.literals)
     return row
 
@@ -164,7 +189,7 @@ async def action(name: str, action: str, store: str) -> ActionRow:
 @syncify
 async def attempts(name: str, action: str) -> list[AttemptRow]:
     """The attempts of an action."""
-    details = (await ActionDetails.get.aio(run_name=name, name=action)).pb2
+    details = await _details(name, action)
     return [
         AttemptRow(
             attempt.attempt,
@@ -186,7 +211,7 @@ async def logs(name: str, action: str | None) -> list[LogRow]:
 
     async def of_action(one: str) -> list[LogRow]:
         async with several:
-            details = (await ActionDetails.get.aio(run_name=name, name=one)).pb2
+            details = await _details(name, one)
             found = [attempt for attempt in details.attempts if attempt.logs_available]
             return [
                 row
@@ -203,9 +228,12 @@ async def _lines(action_id: identifier_pb2.ActionIdentifier, attempt: int, is_ov
     request = dataproxy_service_pb2.TailLogsRequest(action_id=action_id, attempt=attempt)
     stream = aiter(get_client().dataproxy_service.tail_logs(request))
     while True:
-        try:
-            answer = await asyncio.wait_for(anext(stream), None if is_over else LOG_SECONDS)
-        except (StopAsyncIteration, TimeoutError):
+        answer = None
+        async with at_most(ANSWER_SECONDS if is_over else LOG_SECONDS) as limit:
+            answer = await anext(stream, None)
+        if is_over and limit.expired():
+            raise silence(ANSWER_SECONDS)
+        if answer is None:
             return rows
         for part in answer.logs:
             for line in part.lines:
@@ -214,6 +242,7 @@ async def _lines(action_id: identifier_pb2.ActionIdentifier, attempt: int, is_ov
 
 
 @syncify
+@answered_within(VALUE_SECONDS)
 async def report(name: str, action: str) -> str:
     """The HTML report of an action, empty if it has none."""
     try:
@@ -230,7 +259,7 @@ async def report(name: str, action: str) -> str:
 @syncify
 async def task(name: str, action: str) -> TaskRow | None:
     """The task of an action as the backend has it; None for a trace."""
-    details = (await ActionDetails.get.aio(run_name=name, name=action)).pb2
+    details = await _details(name, action)
     if not details.HasField("task"):
         return None
     template = details.task.task_template
@@ -308,30 +337,6 @@ def _error_record(info: run_definition_pb2.ErrorInfo) -> ErrorRecord:
     return ErrorRecord(info.code or "UserError", "unknown" if kind == "unspecified" else kind, info.message)
 
 
-def _interface(details: run_definition_pb2.ActionDetails) -> interface_pb2.TypedInterface:
-    if details.HasField("condition"):
-        answer = interface_pb2.VariableEntry(key="o0", value=interface_pb2.Variable(type=details.condition.type))
-        return interface_pb2.TypedInterface(outputs=interface_pb2.VariableMap(variables=[answer]))
-    return details.trace.interface if details.HasField("trace") else details.task.task_template.interface
-
-
-def named_types(variables: Iterable[interface_pb2.VariableEntry]) -> list[tuple[str, str]]:
-    """Names and types of inputs or outputs, as text."""
-    return [(variable.key, _type_name(variable)) for variable in variables]
-
-
-def _type_name(variable: interface_pb2.VariableEntry) -> str:
-    try:
-        kind: Any = TypeEngine.guess_python_type(variable.value.type)
-    except ValueError:  # no transformer takes it
-        return "Any"
-    return (
-        str(getattr(kind, "__name__", kind))
-        if isinstance(kind, type)
-        else str(kind).replace("typing.", "").replace("types.", "")
-    )
-
-
 def _phase(phase: int) -> str:
     name: str = phase_pb2.ActionPhase.Name(phase)
     return name.removeprefix("ACTION_PHASE_").lower()
@@ -362,6 +367,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "action": action,
     "actions": actions,
     "attempts": attempts,
+    "inputs": inputs,
     "logs": logs,
     "report": report,
     "run": run,
