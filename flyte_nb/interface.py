@@ -40,11 +40,11 @@ class Docstring:
     _INPUT = re.compile(r"\s*(?::param (?:\S+ )?)?(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
 
     def __init__(self, docstring: str | None = None, callable_: Callable[..., Any] | None = None) -> None:
-        text = docstring if docstring is not None else getattr(callable_, "__doc__", None)
+        self._text: str = (docstring if docstring is not None else getattr(callable_, "__doc__", None)) or ""
         description: list[str] = []
         inputs: dict[str, list[str]] = {}
         heading, indent = "", -1  # of the section, and of its entries
-        for line in inspect.cleandoc(text or "").splitlines():
+        for line in inspect.cleandoc(self._text).splitlines():
             depth = len(line) - len(line.lstrip())
             if depth == 0 and line.strip(" :").lower() in self._HEADINGS:
                 heading, indent = line.strip(" :").lower(), -1
@@ -64,6 +64,9 @@ class Docstring:
         self.short_description: str | None = short or None
         self.long_description: str | None = long.strip() or None
         self.input_descriptions = {name: "\n".join(lines).strip() for name, lines in inputs.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Docstring, (self._text,)  # Flyte's own class, which a backend is sent, reads the same text in its way
 
 
 class _HasDefault:

@@ -14,6 +14,7 @@ from flyte_nb.executors import capture
 from flyte_nb.notebook import origin
 from flyte_nb.notebook.actions import Actions
 from flyte_nb.notebook.channels import COMM_TARGET
+from flyte_nb.notebook.declared import show_declared, stop_showing_declared
 from flyte_nb.notebook.displays import record_displays, stop_recording_displays
 from flyte_nb.notebook.explorer import Explorers
 from flyte_nb.notebook.following import Following
@@ -82,6 +83,7 @@ def unload(shell: Any) -> None:
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop("flyte", None)
     stop_short_tracebacks(shell)
+    stop_showing_declared(shell)
     stop_recording_displays(shell)
     stop_progress()
     if attached.following is not None:
@@ -114,6 +116,7 @@ def _attach(shell: Any) -> Attached:
     if _attached is None:
         _attached = Attached(shell)
         show_short_tracebacks(shell)
+        show_declared(shell)
         if origin.kernel_shell() is None:
             show_progress()
         else:

@@ -25,6 +25,7 @@ from IPython.core import interactiveshell
 from flyte_nb.engine.tracebacks import entries_of, stacked, without_machinery
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.executors.user_code import PACKAGE, is_users_file
+from flyte_nb.notebook.views.document import ELSEWHERE
 from flyte_nb.remote.debugging import failed_action
 from flyte_nb.remote.run import Run
 from flyte_nb.remote.search import did_you_mean
@@ -122,7 +123,11 @@ def note_of(run: Run) -> str:
     if failed is None or failed.error_info is None:
         return ""
     facts = ", ".join(filter(None, [f"action {failed.name[:8]}", failed.error_info.place]))
-    look = f"see %flyte show {run.name}, %flyte debug {run.name}"
+    look = f"see %flyte show {run.name}"
+    if failed.where != ELSEWHERE:  # a backend's runs cannot be entered here
+        look += f", %flyte debug {run.name}"
+        if failed.where != "kernel":
+            look += f" (%debug has no variables: they went with {failed.where})"
     return f"in {failed.path} ({facts}) of run {run.name}\n{look}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["Table"]
@@ -57,6 +58,8 @@ class Table:
 
 
 def cell_text(value: Any) -> str:
-    """A value in one short line."""
+    """A value in one short line; a time to the millisecond, in UTC as everywhere."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
     text = "" if value is None else " ".join(str(value).split())
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"

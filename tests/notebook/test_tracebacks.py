@@ -70,7 +70,7 @@ def test_an_error_shows_the_cell_and_the_tasks_and_the_path_of_the_action(kernel
         assert line in text
     for machinery in MACHINERY:
         assert machinery not in text
-    told = r"in (\S+) \(action \w+, cell \d+, line 2\) of run (\w+)\nsee %flyte show \2, %flyte debug \2$"
+    told = r"in (\S+) \(action \w+, cell \d+, line 2\) of run (\w+)\nsee %flyte show \2, %flyte debug \2( \(.*\))?$"
     asked = re.search(told, text.rstrip())
     assert asked is not None and asked[1] == path
 
@@ -91,6 +91,6 @@ def test_debug_stands_in_the_cell_that_ran_as_a_task(kernel: Kernel) -> None:
 
 def test_debug_shows_the_line_of_a_process_and_the_note_says_how_to_see_its_variables(kernel: Kernel) -> None:
     text = kernel.run("%flyte run --isolation process total --n 0").traceback
-    assert re.search(r"%flyte debug \w+$", text)
+    assert re.search(r"%flyte debug \w+ \(%debug has no variables: they went with process \(\d+\)\)$", text)
     told = ANSI.sub("", kernel.run("%debug", answers=["p a", "q"]).stdout)
     assert "return a / b" in told and "NameError" in told

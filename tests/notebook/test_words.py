@@ -23,6 +23,8 @@ from flyte_nb.remote.errors import CommandError
         ("fit --note it's", ["fit", "--note", "it's"]),
         ("fit --label who='a b'", ["fit", "--label", "who=a b"]),
         ("fit --x -3", ["fit", "--x", "-3"]),
+        ("fit --x 3  # what 'it' takes (", ["fit", "--x", "3"]),
+        ("fit --colour #fff --text '# a' x=[ # ]", ["fit", "--colour", "#fff", "--text", "# a", "x=[ # ]"]),
     ],
 )
 def test_spaces_part_words_except_in_quotes_and_brackets(line: str, words: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy
@@ -54,6 +54,13 @@ def test_a_table_shows_text_as_text() -> None:
     assert "&lt;script&gt;" in table._repr_html_()
     assert "(43 more rows)" in repr(table)
     assert "x y" in repr(table)
+
+
+def test_a_table_shows_a_time_in_utc_to_the_millisecond_and_keeps_all_of_it() -> None:
+    at = datetime(2026, 11, 23, 5, 36, 5, 372_808, tzinfo=timezone(timedelta(hours=1)))
+    table = Table(["at"], [(at,)])
+    assert repr(table) == "at\n2026-11-23 04:36:05.372"
+    assert table["at"] == [at]
 
 
 @pytest.mark.parametrize(

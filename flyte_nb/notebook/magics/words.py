@@ -2,7 +2,7 @@
 
     fit --title "a b" xs=[1, 2] f=make("x y")   ->   fit, --title, a b, xs=[1, 2], f=make("x y")
 
-Quotes around a whole option value are taken off; an expression keeps its own.
+Quotes around a whole option value are taken off; an expression keeps its own. A `#` that stands alone begins a comment.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = ["Word", "split_words"]
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 NAMED = re.compile(r"[\w.-]+=")
+COMMENT = re.compile(r"#(\s|$)")
 EXPRESSION = re.compile(r"[A-Za-z_]\w*=(?!=)")
 
 
@@ -64,6 +65,8 @@ def split_words(line: str) -> list[Word]:
                 start = None
             at += 1
             continue
+        if start is None and COMMENT.match(line, at):
+            break
         start = at if start is None else start
         if character in "'\"" and _opens_quote(line, at, start):
             at = _after_quote(line, at)
