@@ -1,16 +1,19 @@
-"""What tests that start worker processes share: waiting for them, and seeing that none is left."""
+"""What tests that start processes share: waiting for what these do, and seeing that none is left."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
+T = TypeVar("T")
 ENDING_SECONDS = 20.0
 WAITING_SECONDS = 100.0
 
@@ -55,13 +58,22 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Waits for a condition.
+def until(condition: Callable[[], T]) -> T:
+    """Waits for a condition; returns what it was then.
 
     The bound is its own: the alarm of a test's timeout is lost when it rings in a callback of the garbage collector
     (hypothesis has one), so it would never end a condition that collects.
     """
     end = time.monotonic() + WAITING_SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"not so within {WAITING_SECONDS:.0f} s"
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not so within {WAITING_SECONDS:.0f} s: {found!r}"
         time.sleep(0.005)
+    return found
+
+
+async def until_aio(condition: Callable[[], T]) -> T:
+    """`until`, while the loop goes on."""
+    async with asyncio.timeout(WAITING_SECONDS):
+        while not (found := condition()):  # noqa: ASYNC110  # others make it true, and tell of no event
+            await asyncio.sleep(0.005)
+    return found

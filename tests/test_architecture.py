@@ -112,7 +112,8 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+@cache
+def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
     """Every import as (module, line, inside a function); those under `if TYPE_CHECKING:` bind nothing at run time."""
 
     def walk(node: ast.AST, local: bool) -> Iterator[tuple[str, int, bool]]:
@@ -132,7 +133,7 @@ def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
         for child in ast.iter_child_nodes(node):
             yield from walk(child, inner)
 
-    return walk(tree_of(path), False)
+    return tuple(walk(tree_of(path), False))
 
 
 def is_ours(name: str) -> bool:

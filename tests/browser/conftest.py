@@ -48,6 +48,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page as wide as a laptop's; close to it everything of the page is gone."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(READY_MS)
     yield context.new_page()
     context.close()
 

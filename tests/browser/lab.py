@@ -27,6 +27,9 @@ MIME = "application/vnd.flyte.run+json"
 READY_MS = 60_000
 START_SECONDS = 60
 STOP_SECONDS = 20
+SAVES = 3
+SAVE_SECONDS = 20
+"""After so long the keys are pressed once more: a page that is busy just then may lose them."""
 PICTURES = os.environ.get("FLYTE_NB_PICTURES")
 """A folder for screenshots, for people who want to look."""
 
@@ -185,14 +188,15 @@ def save(page: Page, lab: Lab, name: str) -> dict[str, Any]:
     """Saves the open notebook and returns what is on disk then."""
     path = lab.root / name
     before = path.stat().st_mtime_ns
-    page.locator(".jp-NotebookPanel-toolbar").click(position={"x": 2, "y": 2})
-    page.keyboard.press("Control+s")
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        page.wait_for_timeout(50)
-        if path.stat().st_mtime_ns != before:
-            with suppress(json.JSONDecodeError):  # the server is still writing
-                return dict(json.loads(path.read_text()))
+    for _ in range(SAVES):
+        page.locator(".jp-NotebookPanel-toolbar").click(position={"x": 2, "y": 2})
+        page.keyboard.press("Control+s")
+        deadline = time.monotonic() + SAVE_SECONDS
+        while time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+            if path.stat().st_mtime_ns != before:
+                with suppress(json.JSONDecodeError):  # the server is still writing
+                    return dict(json.loads(path.read_text()))
     raise TimeoutError(f"{name} was not saved")
 
 

@@ -74,7 +74,7 @@ def test_nothing_executes_in_a_notebook_whichever_form_it_draws(page: Page, lab:
     (lab.root / "hostile.json").write_text(json.dumps(bundles))
     open_notebook(page, lab, lab.write("hostile.ipynb", [SHOW.strip()]))
     run_cell(page, 0)
-    expect(page.locator(".jp-OutputArea-output .fnb-root")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".jp-OutputArea-output .fnb-root")).to_have_count(3)
     expect(page.locator(".jp-OutputArea-output table > tbody")).to_have_count(3)
     assert page.locator(".jp-OutputArea-output :is(script, img)").count() == 0
     assert page.evaluate("window.hacked") is None

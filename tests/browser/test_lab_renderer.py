@@ -65,14 +65,14 @@ def test_a_live_run_is_served_by_its_kernel_and_keeps_its_place_when_renewed(pag
     for cell in (0, 1):
         run_cell(page, cell)
     explorer = page.locator(".fnb-root")
-    expect(explorer.get_by_role("button", name="Abort")).to_be_visible(timeout=20_000)
+    expect(explorer.get_by_role("button", name="Abort")).to_be_visible()
     explorer.locator(".fnb-row", has_text="x=1").click()
-    expect(explorer.locator(".fnb-detail")).to_contain_text("from the kernel", timeout=20_000)
+    expect(explorer.locator(".fnb-detail")).to_contain_text("from the kernel")
     run_cell(page, 2)
-    expect(page.get_by_text("renewed", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("renewed", exact=True)).to_be_visible()
     expect(explorer.locator(".fnb-row[aria-selected=true]")).to_contain_text("x=1")
     run_cell(page, 3)
-    expect(explorer.locator(".fnb-badge")).to_have_text("succeeded", timeout=20_000)
+    expect(explorer.locator(".fnb-badge")).to_have_text("succeeded")
     expect(explorer.locator(".fnb-row[aria-selected=true]")).to_contain_text("x=1")
     expect(explorer.get_by_role("button", name="Abort")).to_have_count(0)
     assert not errors, errors
@@ -85,14 +85,17 @@ def test_a_comm_that_the_kernel_opens_serves_the_run(page: Page, lab: Lab) -> No
     open_notebook(page, lab, name)
     for cell in range(3):
         run_cell(page, cell)
-    expect(page.locator(".fnb-header")).to_contain_text("said by the kernel", timeout=20_000)
+    expect(page.locator(".fnb-header")).to_contain_text("said by the kernel")
 
 
-def test_keys_in_an_explorer_do_not_reach_the_notebook(page: Page, lab: Lab) -> None:
-    name = lab.write("keys.ipynb", [PREPARE, "display({MIME: documents.failed_run()}, raw=True)"])
+def test_a_run_stands_before_a_widget_view_keeps_its_keys_and_is_drawn_without_a_kernel(page: Page, lab: Lab) -> None:
+    name = lab.write("saved.ipynb", [PREPARE, WITH_WIDGET])
     open_notebook(page, lab, name)
     run_cell(page, 0)
     run_cell(page, 1)
+    expect(page.locator(".fnb-title")).to_have_text("main")
+    expect(page.locator(".widget-slider")).to_have_count(0)
+
     page.locator(".fnb-row", has_text="split").click()
     expect(page.locator("[role=treegrid]")).to_be_focused()
     before = page.locator(".jp-Notebook .jp-Cell").count()
@@ -103,50 +106,27 @@ def test_keys_in_an_explorer_do_not_reach_the_notebook(page: Page, lab: Lab) -> 
     page.keyboard.press("l")
     assert page.locator(".jp-Notebook").evaluate("node => node.classList.contains('jp-mod-commandMode')")
 
-
-def test_the_explorer_stands_before_a_widget_view_of_the_same_output(page: Page, lab: Lab) -> None:
-    name = lab.write("ranked.ipynb", [PREPARE, WITH_WIDGET])
-    open_notebook(page, lab, name)
-    run_cell(page, 0)
-    run_cell(page, 1)
-    expect(page.locator(".fnb-title")).to_have_text("main", timeout=20_000)
-    expect(page.locator(".widget-slider")).to_have_count(0)
-
-
-def test_a_saved_run_is_drawn_without_a_kernel(page: Page, lab: Lab) -> None:
-    name = lab.write("saved.ipynb", [PREPARE, "display({MIME: documents.failed_run()}, raw=True)"])
-    open_notebook(page, lab, name)
-    run_cell(page, 0)
-    run_cell(page, 1)
-    expect(page.locator(".fnb-title")).to_be_visible(timeout=20_000)
     notebook = save(page, lab, name)
     notebook["metadata"]["kernelspec"] = {"name": "no-such-kernel", "display_name": "none", "language": "python"}
     (lab.root / "reopened.ipynb").write_text(json.dumps(notebook))
     open_notebook(page, lab, "reopened.ipynb", kernel=False)
-    expect(page.locator(".fnb-header")).to_contain_text("ValueError: depth 9", timeout=20_000)
+    expect(page.locator(".fnb-header")).to_contain_text("ValueError: depth 9")
     page.locator(".fnb-detail").get_by_role("tab", name="Inputs").click()
     expect(page.locator("table.fnb-frame tbody tr")).to_have_count(3)
 
 
-def test_a_reloaded_page_opens_the_comm_itself(page: Page, lab: Lab) -> None:
+def test_a_reloaded_page_opens_the_comm_itself_and_a_restart_leaves_the_run_drawn(page: Page, lab: Lab) -> None:
     name = lab.write("reloaded.ipynb", [PREPARE, DISPLAY])
     open_notebook(page, lab, name)
     run_cell(page, 0)
     run_cell(page, 1)
-    expect(page.get_by_role("button", name="Abort")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="Abort")).to_be_visible()
     save(page, lab, name)
     open_notebook(page, lab, name)
-    expect(page.get_by_role("button", name="Abort")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="Abort")).to_be_visible()
 
-
-def test_a_run_whose_kernel_restarted_stays_drawn(page: Page, lab: Lab) -> None:
-    name = lab.write("restarted.ipynb", [PREPARE, DISPLAY])
-    open_notebook(page, lab, name)
-    run_cell(page, 0)
-    run_cell(page, 1)
-    expect(page.get_by_role("button", name="Abort")).to_be_visible(timeout=20_000)
     restart_kernel(page)
-    expect(page.locator(".fnb-header")).to_contain_text("not connected", timeout=30_000)
+    expect(page.locator(".fnb-header")).to_contain_text("not connected")
     expect(page.locator(".fnb-row")).to_have_count(3)
     expect(page.get_by_role("button", name="Abort")).to_have_count(0)
 
@@ -158,5 +138,5 @@ def test_notebook_7_draws_a_saved_run_that_it_does_not_trust(page: Page, lab: La
     notebook["cells"][0]["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}}]
     (lab.root / name).write_text(json.dumps(notebook))
     page.goto(f"{lab.url}/notebooks/{name}")
-    expect(page.locator(".fnb-header")).to_contain_text("ValueError: depth 9", timeout=30_000)
+    expect(page.locator(".fnb-header")).to_contain_text("ValueError: depth 9")
     expect(page.get_by_text("Not Trusted")).to_be_visible()

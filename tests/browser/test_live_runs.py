@@ -96,8 +96,8 @@ def pick_until_shown(view: Locator, text: str, phase: str) -> None:
 
 def test_the_runs_of_a_loop_are_lines_of_one_explorer(page: Page, lab: Lab) -> None:
     view = start(page, lab, "runs", LOOP)
-    expect(view.locator(".fnb-runshead")).to_contain_text("30 runs", timeout=30_000)
-    expect(view.locator(".fnb-runshead [title='29 succeeded']")).to_be_visible(timeout=30_000)
+    expect(view.locator(".fnb-runshead")).to_contain_text("30 runs")
+    expect(view.locator(".fnb-runshead [title='29 succeeded']")).to_be_visible()
     expect(page.locator(".jp-Notebook .fnb-root")).to_have_count(1)
     expect(view.locator(".fnb-header")).to_contain_text("seven is unlucky")
     expect(view.locator(".fnb-runrow[aria-selected=true]")).to_contain_text("seven is unlucky")
@@ -106,7 +106,7 @@ def test_the_runs_of_a_loop_are_lines_of_one_explorer(page: Page, lab: Lab) -> N
     view.locator(".fnb-runrow", has_text="x=5").click()
     expect(view.locator(".fnb-badge")).to_have_text("succeeded")
     expect(view.locator(".fnb-runrow[aria-selected=true]")).to_contain_text("x=5")
-    view.get_by_role("tab", name="Logs").click(timeout=20_000)
+    view.get_by_role("tab", name="Logs").click()
     expect(view.locator(".fnb-log")).to_contain_text("squaring 5")
     view.get_by_role("listbox").focus()
     page.keyboard.press("End")
@@ -118,14 +118,14 @@ def test_the_runs_of_a_loop_are_lines_of_one_explorer(page: Page, lab: Lab) -> N
     (lab.root / "runs_reopened.ipynb").write_text(json.dumps(saved))
     open_notebook(page, lab, "runs_reopened.ipynb", kernel=False)
     page.keyboard.press("Escape")
-    expect(view.locator(".fnb-header")).to_contain_text("seven is unlucky", timeout=20_000)
+    expect(view.locator(".fnb-header")).to_contain_text("seven is unlucky")
     pick_until_shown(view, "x=5", "succeeded")
     expect(view.locator(".fnb-row")).to_contain_text("square")
 
 
 def test_a_failed_run_names_the_cell_and_opens_at_its_error(page: Page, lab: Lab) -> None:
     view = start(page, lab, "failed", "flyte.run(all_squares, 10)")
-    expect(view.locator(".fnb-badge")).to_have_text("failed", timeout=30_000)
+    expect(view.locator(".fnb-badge")).to_have_text("failed")
     expect(view.locator(".fnb-note-error")).to_contain_text("ValueError: seven is unlucky")
     expect(view.locator(".fnb-note-error")).to_contain_text("in square, cell 1, line 10")
     expect(view.locator(".fnb-row[aria-selected=true]")).to_contain_text("x=7")
@@ -136,28 +136,28 @@ def test_a_failed_run_names_the_cell_and_opens_at_its_error(page: Page, lab: Lab
 
 def test_a_run_can_be_aborted_while_its_cell_blocks(page: Page, lab: Lab) -> None:
     view = start(page, lab, "aborted", "flyte.run(wait_for_many, 40)")
-    expect(view.locator(".fnb-rate")).to_contain_text("20 of 40", timeout=30_000)
+    expect(view.locator(".fnb-rate")).to_contain_text("20 of 40")
     expect(view.locator(".fnb-row", has_text="waits")).to_contain_text("wait \u00d740")
     take(page, "live-group")
     view.get_by_role("button", name="Abort", exact=True).click()
     view.get_by_role("button", name="Yes, abort").click()
-    expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=30_000)
+    expect(view.locator(".fnb-badge")).to_have_text("aborted")
     expect(view.get_by_role("button", name="Abort", exact=True)).to_have_count(0)
     take(page, "aborted")
 
 
 def test_a_run_that_is_stopped_with_its_cell_is_aborted(page: Page, lab: Lab) -> None:
     view = start(page, lab, "stopped", "flyte.run(wait_for_many, 4)")
-    expect(view.locator(".fnb-rate")).to_contain_text("2 of 4", timeout=30_000)
+    expect(view.locator(".fnb-rate")).to_contain_text("2 of 4")
     interrupt_kernel(page)
-    expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=30_000)
+    expect(view.locator(".fnb-badge")).to_have_text("aborted")
     expect(view.locator(".fnb-row [title*=aborted]").first).to_be_visible()
     take(page, "stopped")
 
 
 def test_output_figures_and_tables_of_a_task_are_shown(page: Page, lab: Lab) -> None:
     view = start(page, lab, "show", SHOW)
-    expect(view.locator(".fnb-badge")).to_have_text("succeeded", timeout=60_000)
+    expect(view.locator(".fnb-badge")).to_have_text("succeeded")
     view.get_by_role("tab", name="Logs").click()
     expect(view.locator(".fnb-ansi-green")).to_have_text("green")
     expect(view.locator(".fnb-stderr")).to_contain_text(["3 of 3"])
@@ -172,11 +172,11 @@ def test_output_figures_and_tables_of_a_task_are_shown(page: Page, lab: Lab) -> 
 
 def test_the_python_that_the_explorer_offers_gets_the_outputs(page: Page, lab: Lab) -> None:
     view = start(page, lab, "snippet", "flyte.run(all_squares, 7).phase; flyte.run(wait, 1, 0.0).phase")
-    expect(view.locator(".fnb-runrow")).to_have_count(2, timeout=30_000)
+    expect(view.locator(".fnb-runrow")).to_have_count(2)
     view.locator(".fnb-runrow", has_text="all_squares").click()
-    expect(view.locator(".fnb-badge")).to_have_text("succeeded", timeout=30_000)
-    code = view.locator(".fnb-snippet pre").inner_text(timeout=20_000)
+    expect(view.locator(".fnb-badge")).to_have_text("succeeded")
+    code = view.locator(".fnb-snippet pre").inner_text()
     page.locator(".jp-Notebook .jp-Cell").last.locator(".cm-content").click()
     page.keyboard.insert_text(code)
     page.keyboard.press("Shift+Enter")
-    expect(page.locator(".jp-OutputArea-executeResult").last).to_contain_text("91", timeout=30_000)
+    expect(page.locator(".jp-OutputArea-executeResult").last).to_contain_text("91")

@@ -56,25 +56,25 @@ def test_a_run_whose_kernel_was_killed_stays_drawn_where_its_notebook_goes(page:
     run_cell(page, 0)
     run_cell(page, 1)
     view = page.locator(".jp-Notebook .fnb-root")
-    expect(view.locator(".fnb-rate")).to_contain_text("4 of 6", timeout=30_000)
+    expect(view.locator(".fnb-rate")).to_contain_text("4 of 6")
     expect(view.get_by_role("button", name="Abort")).to_be_visible()
     while display_of(save(page, lab, "killed.ipynb"))[MIME]["phase"] != "running":
         page.wait_for_timeout(50)
     os.kill(int((lab.root / "kernel.pid").read_text()), signal.SIGKILL)
-    page.locator(".jp-Dialog button.jp-mod-accept").click(timeout=30_000)
+    page.locator(".jp-Dialog button.jp-mod-accept").click()
     expect(view.locator(".fnb-header")).to_contain_text("not connected")
     expect(view.get_by_role("button", name="Abort")).to_have_count(0)
     saved = save(page, lab, "killed.ipynb")
 
     open_notebook(page, lab, "killed.ipynb")  # its new kernel does not know the run: its record tells the end
-    expect(view.locator(".fnb-badge")).to_have_text("aborted", timeout=20_000)
+    expect(view.locator(".fnb-badge")).to_have_text("aborted")
     view.locator(".fnb-row", has_text="x=5").click()
-    view.get_by_role("tab", name="Logs").click(timeout=20_000)
+    view.get_by_role("tab", name="Logs").click()
     expect(view.locator(".fnb-log")).to_contain_text("squaring 5")
     take(page, "saved-record")
 
     reopen_untrusted(page, lab, saved, "killed_elsewhere.ipynb")
-    expect(view.locator(".fnb-header")).to_contain_text("As last saved", timeout=20_000)
+    expect(view.locator(".fnb-header")).to_contain_text("As last saved")
     expect(view.locator(".fnb-row")).to_have_count(7)
     expect(view.locator(".fnb-row", has_text="x=5").locator(".fnb-sr")).to_have_text("running")
     assert page.locator(".jp-OutputArea-output.jp-mod-trusted").count() == 0
@@ -108,12 +108,12 @@ def test_a_tab_that_was_closed_finds_its_run_again(page: Page, lab: Lab) -> None
     run_cell(page, 0)
     run_cell(page, 1)
     view = page.locator(".jp-Notebook .fnb-root")
-    expect(view.locator(".fnb-rate")).to_contain_text("4 of 6", timeout=30_000)
+    expect(view.locator(".fnb-rate")).to_contain_text("4 of 6")
     save(page, lab, name)
     page.goto("about:blank")
 
     open_notebook(page, lab, name, kernel=False)
-    expect(view.get_by_role("button", name="Abort")).to_be_visible(timeout=20_000)
+    expect(view.get_by_role("button", name="Abort")).to_be_visible()
     expect(view.locator(".fnb-rate")).to_contain_text("4 of 6")
     page.goto("about:blank")
     (lab.root / "gate").touch()
@@ -122,9 +122,9 @@ def test_a_tab_that_was_closed_finds_its_run_again(page: Page, lab: Lab) -> None
 
     assert display_of(json.loads((lab.root / name).read_text()))[MIME]["live"]
     open_notebook(page, lab, name)
-    expect(view.locator(".fnb-badge")).to_have_text("succeeded", timeout=20_000)
+    expect(view.locator(".fnb-badge")).to_have_text("succeeded")
     view.locator(".fnb-row", has_text="x=5").click()
-    view.get_by_role("tab", name="Logs").click(timeout=20_000)
+    view.get_by_role("tab", name="Logs").click()
     expect(view.locator(".fnb-log")).to_contain_text("squaring 5")
     take(page, "saved-reconnected")
     while (saved := display_of(save(page, lab, name)))[MIME]["live"]:  # until the output is that of the ended run

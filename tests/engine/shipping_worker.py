@@ -86,7 +86,7 @@ class CodeWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
     def call(self, template: TaskTemplate[Any, Any], *args: Any, **kwargs: Any) -> Any:
         """The result of a task, called in the worker."""

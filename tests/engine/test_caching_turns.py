@@ -23,7 +23,7 @@ from flyte_nb.engine.session import session
 from flyte_nb.errors import MaxQueuedTimeExceededError
 from flyte_nb.remote import Run
 from tests.engine import cached_tasks
-from tests.processes import until
+from tests.processes import until, until_aio
 
 env = flyte.TaskEnvironment("turns")
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,11 +45,6 @@ def fresh_start() -> Iterator[None]:
 def siblings() -> list[Action]:
     """The actions of the running run but its root, in the order in which they were called."""
     return session().runs[str(flyte.ctx().action.run_name)].order[1:]
-
-
-async def happens(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  # what it waits for has no event
-        await asyncio.sleep(0.001)
 
 
 def waiting() -> int:
@@ -76,7 +71,7 @@ async def unlucky_once(x: int) -> int:
 async def five_at_once(task_name: str) -> list[Any]:
     task = {"slow": slow, "unlucky_once": unlucky_once}[task_name]
     calls = asyncio.gather(*[task(1) for _ in range(5)], return_exceptions=True)
-    await happens(lambda: waiting() == 4)
+    await until_aio(lambda: waiting() == 4)
     gate.set()
     return [result if isinstance(result, int) else str(result) for result in await calls]
 
@@ -84,7 +79,7 @@ async def five_at_once(task_name: str) -> list[Any]:
 @env.task
 async def one_of_each() -> list[int]:
     calls = asyncio.gather(slow(1), slow(2), slow(3))
-    await happens(lambda: len(executed) == 3)
+    await until_aio(lambda: len(executed) == 3)
     gate.set()
     return list(await calls)
 
@@ -92,7 +87,7 @@ async def one_of_each() -> list[int]:
 @env.task
 async def a_waiter_is_cancelled() -> list[int]:
     first, second, third = (asyncio.ensure_future(slow(1)) for _ in range(3))
-    await happens(lambda: waiting() == 2)
+    await until_aio(lambda: waiting() == 2)
     second.cancel()
     await asyncio.wait([second])
     gate.set()
@@ -102,7 +97,7 @@ async def a_waiter_is_cancelled() -> list[int]:
 @env.task
 async def a_waiter_has_little_time() -> str:
     first = asyncio.ensure_future(slow(1))
-    await happens(lambda: executed)
+    await until_aio(lambda: executed)
     impatient = slow.override(timeout=flyte.Timeout(max_queued_time=timedelta(milliseconds=20)))
     try:
         await impatient(1)
@@ -129,7 +124,7 @@ async def with_children(x: int) -> int:
 @env.task
 async def four_parents() -> list[int]:
     calls = asyncio.gather(*[with_children(1) for _ in range(4)])
-    await happens(lambda: waiting() == 3)
+    await until_aio(lambda: waiting() == 3)
     gate.set()
     return list(await calls)
 
@@ -143,7 +138,7 @@ async def within_itself(x: int, depth: int) -> int:
 @env.task
 async def two_overwriting() -> list[int]:
     calls = asyncio.gather(slow(1), slow(1))
-    await happens(lambda: len(executed) == 2)
+    await until_aio(lambda: len(executed) == 2)
     gate.set()
     return list(await calls)
 

@@ -15,7 +15,7 @@ from flyte_nb.engine import watcher
 from flyte_nb.engine.contention import Cores, take_turns
 from flyte_nb.engine.state import RunState
 
-HINT_SECONDS = 60.0
+HINT_SECONDS = 100.0
 """Computing goes on until the hint is there, at most so long: other programs may keep this one from a core."""
 
 env = flyte.TaskEnvironment("turns")

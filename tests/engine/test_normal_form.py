@@ -97,7 +97,7 @@ from flyte_nb.engine.code.normal_form import normal_form
 for source in json.load(sys.stdin):
     print(json.dumps(normal_form(ast.parse(source)), sort_keys=True, default=repr))
 """
-    sources = [DIFFICULT, *(path.read_text(encoding="utf-8") for path in SOURCES)]
+    sources = [DIFFICULT, *(path.read_text(encoding="utf-8") for path in SOURCES[::5])]
     ran = subprocess.run(
         [python, "-c", script], input=json.dumps(sources), cwd=PROJECT, capture_output=True, text=True, check=False
     )

@@ -21,7 +21,7 @@ from flyte_nb.store.queries import Store
 from tests.engine.cells import WITNESS, Kernels
 from tests.processes import processes_of, until
 
-FEW, MANY = 8, 200
+FEW, MANY = 5, 200
 ANSWER = 2546
 """What the run comes to, see `CELLS`."""
 PHASES = ("async trace", "sync trace", "generator", "task", "thread", "pooled", "process", "fold", "between")

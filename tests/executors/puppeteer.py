@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +61,6 @@ async def end(process: WorkerProcess) -> int:
     process.kill()
     process.socket.close()
     return await process.exited
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for what nothing tells about."""
-    while not condition():  # noqa: ASYNC110 - other processes make it true
-        await asyncio.sleep(0.005)
 
 
 def is_alive(process: psutil.Process) -> bool:

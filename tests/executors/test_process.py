@@ -1,5 +1,4 @@
 """The process executor: fresh processes, pools, and virtual environments keep the contract of executors."""
-# ruff: noqa: ASYNC110, ASYNC240  (they wait for what other processes do)
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ from flyte_nb.store.values import ValueStore
 from tests.executors.contract import ExecutorContract
 from tests.executors.environments import build_default
 from tests.executors.shipped_calls import ShippedCalls
-from tests.processes import is_alive
+from tests.processes import is_alive, until_aio
 
 FRESH = Placement("process", "a test")
 POOLED = Placement("process", "a test", environment="pooled", reuse=ReusePolicy(replicas=2))
@@ -85,11 +84,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-async def until_exists(path: Path) -> None:
-    while not path.exists():
-        await asyncio.sleep(0.005)
-
-
 class TestFreshProcesses(ExecutorContract):
     @pytest.fixture
     def calls(self, values: ValueStore, tmp_path: Path) -> ShippedCalls:
@@ -116,8 +110,7 @@ async def test_every_call_gets_a_process_of_its_own_which_is_gone_afterwards(
 ) -> None:
     pids = [calls.value(await executor.execute(calls.call("pid", False))) for _ in range(3)]
     assert len({*pids, os.getpid()}) == 4
-    while any(map(is_alive, pids)):
-        await asyncio.sleep(0.005)
+    await until_aio(lambda: not any(map(is_alive, pids)))
 
 
 async def test_what_a_call_goes_through_is_told(executor: ProcessExecutor, calls: ShippedCalls) -> None:
@@ -158,10 +151,9 @@ async def test_calls_wait_for_room_on_the_machine(
 ) -> None:
     calls.placement = Placement("process", "a test", needs=Needs(cpu=4))
     first = asyncio.create_task(executor.execute(calls.call("lingers", True, {"folder": str(tmp_path)})))
-    await until_exists(tmp_path / "began")
+    await until_aio((tmp_path / "began").exists)
     second = asyncio.create_task(executor.execute(calls.call("pid", False)))
-    while ("waiting_for_resources", "") not in calls.notes.phases:
-        await asyncio.sleep(0.005)
+    await until_aio(lambda: ("waiting_for_resources", "") in calls.notes.phases)
     assert not second.done()
     (tmp_path / "go").touch()
     await asyncio.gather(first, second)
@@ -179,7 +171,7 @@ async def test_cancellation_ends_the_code(
     running = asyncio.create_task(
         executor.execute(calls.call(function, function != "waits_in_c", {"folder": str(tmp_path)}))
     )
-    await until_exists(tmp_path / "began")
+    await until_aio((tmp_path / "began").exists)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -191,7 +183,7 @@ async def test_a_second_cancellation_does_not_leave_the_code_running(
     executor: ProcessExecutor, calls: ShippedCalls, tmp_path: Path
 ) -> None:
     running = asyncio.create_task(executor.execute(calls.call("refuses", True, {"folder": str(tmp_path)})))
-    await until_exists(tmp_path / "began")
+    await until_aio((tmp_path / "began").exists)
     ((_, where),) = [told for told in calls.notes.phases if told[0] == "running"]
     pid = int(where.strip(")").rpartition("(")[2])
     for _ in range(5):
@@ -199,13 +191,12 @@ async def test_a_second_cancellation_does_not_leave_the_code_running(
         await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await running
-    while is_alive(pid):
-        await asyncio.sleep(0.005)
+    await until_aio(lambda: not is_alive(pid))
 
 
 async def test_closing_ends_what_runs(own_executor: ProcessExecutor, calls: ShippedCalls, tmp_path: Path) -> None:
     running = asyncio.create_task(own_executor.execute(calls.call("waits_in_c", False, {"folder": str(tmp_path)})))
-    await until_exists(tmp_path / "began")
+    await until_aio((tmp_path / "began").exists)
     await asyncio.to_thread(own_executor.close)
     with pytest.raises(WorkerLostError):
         await running
@@ -243,6 +234,5 @@ async def test_the_pools_of_a_run_end_with_it(executor: ProcessExecutor, calls: 
     assert is_alive(pid)
     before = len(executor.pools)
     executor.end_scope("run-1")
-    while is_alive(pid):
-        await asyncio.sleep(0.005)
+    await until_aio(lambda: not is_alive(pid))
     assert len(executor.pools) == before - 1

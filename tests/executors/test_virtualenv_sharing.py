@@ -4,20 +4,19 @@ import asyncio
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 import flyte_nb as flyte
 from flyte_nb.executors.images.virtualenv import Virtualenvs
 from tests.executors.environments import build_default, make_project, make_wheel, no_progress, run_in
+from tests.processes import is_alive, until_aio
 
 PROJECT = Path(__file__).resolve().parents[2]
 IMAGE = flyte.Image.from_debian_base(name="train")
-WAIT_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +42,18 @@ def empty(folder: Path, tmp_path: Path) -> Iterator[Virtualenvs]:
     opened.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not condition():  # noqa: ASYNC110  (other processes make it true)
-            await asyncio.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 async def test_one_builds_and_the_others_wait_and_see_its_progress(folder: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "slow", "mine_slow")
     image = IMAGE.with_pip_packages(str(project))
     first, second, third = (Virtualenvs(folder) for _ in range(3))
     lines: dict[str, list[str]] = {"first": [], "second": [], "third": []}
     builder = asyncio.create_task(first.interpreter(image, lines["first"].append))
-    await until((project / "began").exists)
+    await until_aio((project / "began").exists)
     waiting = [
         asyncio.create_task(second.interpreter(image, lines["second"].append)),
         asyncio.create_task(third.interpreter(image, lines["third"].append)),
     ]
-    await until(lambda: all(any("Building" in line for line in lines[name]) for name in ("second", "third")))
+    await until_aio(lambda: all(any("Building" in line for line in lines[name]) for name in ("second", "third")))
     (project / "go").touch()
     built = await asyncio.gather(builder, *waiting)
     assert built[0] == built[1] == built[2]
@@ -77,12 +66,12 @@ async def test_a_cancelled_build_kills_uv_and_leaves_nothing(folder: Path, tmp_p
     image = IMAGE.with_pip_packages(str(project))
     virtualenvs = Virtualenvs(folder)
     building = asyncio.create_task(virtualenvs.interpreter(image, no_progress))
-    await until((project / "began").exists)
-    backend = int((project / "began").read_text())
+    began = project / "began"
+    backend = int(await until_aio(lambda: began.exists() and began.read_text()))
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
-    await until(lambda: not is_alive(backend))
+    await until_aio(lambda: not is_alive(backend))
     assert not any((folder / "building").iterdir())
     assert virtualenvs.needs_build(image)
 
@@ -104,7 +93,7 @@ async def test_a_killed_builder_leaves_nothing_half_built(folder: Path, tmp_path
     builder = await asyncio.create_subprocess_exec(
         sys.executable, "-c", textwrap.dedent(code), env=environ, stdout=asyncio.subprocess.DEVNULL
     )
-    await until((project / "began").exists)
+    await until_aio((project / "began").exists)
     builder.kill()
     await builder.wait()
 
@@ -113,7 +102,7 @@ async def test_a_killed_builder_leaves_nothing_half_built(folder: Path, tmp_path
     assert virtualenvs.needs_build(image)
     lines: list[str] = []
     waiting = asyncio.create_task(virtualenvs.interpreter(image, lines.append))
-    await until(lambda: bool(lines))  # the uv that was left behind still works there: nobody else may
+    await until_aio(lambda: bool(lines))  # the uv that was left behind still works there: nobody else may
     (project / "go").touch()
     assert run_in(await waiting, "import mine_killed; print(mine_killed.VALUE)") == "1"
     assert not any((folder / "building").iterdir())

@@ -19,7 +19,8 @@ import pytest
 
 from flyte_nb.executors.processes.spawning import Zygote
 from flyte_nb.executors.processes.worker_process import WorkerProcess
-from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, ask, end, is_alive, settings, tell, until
+from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, ask, end, is_alive, settings, tell
+from tests.processes import until_aio
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -222,7 +223,7 @@ def kernel(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Kernel]:
 )
 async def test_nothing_survives_the_kernel(kernel: Kernel) -> None:
     kernel.process.kill()
-    await until(lambda: not any(map(is_alive, kernel.workers)))
+    await until_aio(lambda: not any(map(is_alive, kernel.workers)))
     assert all(map(is_alive, kernel.forks))
 
 
@@ -237,7 +238,7 @@ async def test_nothing_survives_the_kernel(kernel: Kernel) -> None:
 async def test_no_fresh_worker_survives_the_kernel(kernel: Kernel) -> None:
     """What it has started may: nobody is left to end that."""
     kernel.process.kill()
-    await until(lambda: not any(map(is_alive, kernel.workers[:3])))
+    await until_aio(lambda: not any(map(is_alive, kernel.workers[:3])))
     assert all(map(is_alive, kernel.forks))
 
 
@@ -264,7 +265,7 @@ async def test_nothing_survives_the_zygote_and_the_next_start_makes_another(zygo
     for worker in workers:
         assert os.WTERMSIG(await worker.exited) == signal.SIGKILL
         worker.socket.close()
-    await until(lambda: not any(map(is_alive, started)))
+    await until_aio(lambda: not any(map(is_alive, started)))
     third = await zygote.start(settings())
     assert await ask(third, "answer = 1") == 1
     await end(third)

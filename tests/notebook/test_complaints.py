@@ -109,12 +109,12 @@ def test_worker_logs_are_missing_late_or_flooding(kernel: Kernel) -> None:
 def test_output_lands_in_the_wrong_cell(kernel: Kernel) -> None:
     kernel.ok(
         "first, second = threading.Event(), threading.Event()\n@env.task\ndef late() -> None:\n"
-        "    first.wait(30)\n    print('of the run')\n    second.set()"
+        "    first.wait(60)\n    print('of the run')\n    second.set()"
     )
     client = kernel.client
     asked = [
         client.execute("r = flyte.with_runcontext().start(late)"),
-        client.execute("first.set()\nsecond.wait(30)\nprint('of the cell')"),
+        client.execute("first.set()\nsecond.wait(60)\nprint('of the cell')"),
     ]
     printed: dict[str, str] = {}
     while len(printed) < 2:

@@ -28,6 +28,12 @@ def test_a_run_as_last_expression_is_not_drawn_twice(kernel) -> None:
     assert set(outputs.result) == {"text/plain"} and outputs.result["text/plain"].startswith("<Run ")
 
 
+def test_tasks_and_environments_show_as_a_line_where_their_repr_has_every_setting(kernel) -> None:
+    assert kernel.ok("main").result["text/plain"] == "quick.main(n: int = 3) -> list[int]"
+    assert kernel.ok("[fit, env]").result["text/plain"].startswith("[quick.fit(x: int) -> int, TaskEnvironment quick: ")
+    assert kernel.ok("print('timeout=' in repr(main))").stdout == "True\n"
+
+
 def test_a_run_of_an_earlier_cell_is_drawn_when_it_is_shown(kernel) -> None:
     kernel.ok("r = flyte.run(fit, x=1)")
     shown = kernel.ok("r").result
@@ -142,7 +148,11 @@ def test_a_run_that_outlives_its_cell_is_drawn_to_its_end(kernel) -> None:
 
 
 def test_what_blocks_the_loop_is_named(kernel) -> None:
-    kernel.ok("@env.task\nasync def block() -> None:\n    time.sleep(0.8)")
+    kernel.ok(
+        "from flyte_nb.engine.session import session\n@env.task\nasync def block() -> None:\n"
+        "    run = session().runs[flyte.ctx().action.run_name]\n"
+        "    while 'blocks the loop' not in run.note: time.sleep(0.01)\n    time.sleep(0.3)"
+    )
     outputs = kernel.ok("r = flyte.run(block)")
     notes = [one["data"]["head"]["note"] for one in outputs.of("comm_msg") if one["data"].get("kind") == "delta"]
     assert any("quick.block blocks the loop" in note for note in notes)

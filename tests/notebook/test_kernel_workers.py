@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,11 @@ async def pid(x: int) -> int:
 @warm.task
 async def wait_warm(seconds: float) -> None:
     await asyncio.sleep(seconds)
+
+@warm.task
+async def wait_for(gate: str) -> None:
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.01)
 
 @alone.task
 def crash() -> None:
@@ -126,12 +132,13 @@ def test_workers_are_listed_and_stopped(kernel: Any) -> None:
     assert kernel.ok("%flyte workers stop").stdout == "There are no warm workers.\n"
 
 
-def test_a_worker_that_is_stopped_finishes_its_calls(kernel: Any) -> None:
+def test_a_worker_that_is_stopped_finishes_its_calls(kernel: Any, tmp_path: Path) -> None:
+    gate = str(tmp_path / "gate")
     kernel.ok("before = flyte.run(pid, 1).outputs()[0]")
-    kernel.ok("r = flyte.with_runcontext().start(wait_warm, seconds=0.8)\nwhile r['a0'].phase.value != 'running': pass")
+    kernel.ok(f"r = flyte.with_runcontext().start(wait_for, {gate!r})\nwhile r['a0'].phase.value != 'running': pass")
     assert "1 of them when its calls are over" in kernel.ok("%flyte workers stop").stdout
     assert kernel.ok("print(flyte.run(pid, 1).outputs()[0] != before)").stdout == "True\n"
-    assert kernel.ok("r.wait()\nprint(r.phase.value)").stdout == "succeeded\n"
+    assert kernel.ok(f"open({gate!r}, 'w').close()\nr.wait()\nprint(r.phase.value)").stdout == "succeeded\n"
 
 
 def test_config_sets_and_shows_where_tasks_run(kernel: Any) -> None:

@@ -62,8 +62,7 @@ def start_cell(kernel: Kernel, home: Home, call: str) -> str:
     def started() -> list[str]:
         return [run.name for run in Store(home).runs(phase="running") if run.name not in known]
 
-    until(started)
-    return started()[0]
+    return until(started)[0]
 
 
 def test_a_kernel_sees_the_others_live_run(kernels: tuple[Kernel, Kernel], home: Home) -> None:

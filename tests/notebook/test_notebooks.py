@@ -69,7 +69,8 @@ def test_the_notebook_on_deployed_tasks_says_what_it_promises(tmp_path: Path, mo
     assert said['flyte.run(score, item="pear").outputs()[0]'].endswith("3.0")
     expected = "('scoring.score', {'item': 'apple', 'factor': 1.0}, 2.0, 'scoring apple')"
     assert said['theirs = flyte.remote.Run.get("theirs")'] == expected
-    assert said['nightly = flyte.remote.Trigger.get(name="nightly", task_name="scoring.score")'] == "(5, True)"
+    nightly = said['nightly = flyte.remote.Trigger.get(name="nightly", task_name="scoring.score")']
+    assert "active  cron: 30 2 * * * (Europe/Berlin)" in nightly and nightly.count(":30") == 5
     assert said['flyte.remote.Trigger.update("nightly", "scoring.score", active=False)'] == "False"
 
 

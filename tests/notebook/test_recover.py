@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.processes import until
 
 MIME = "application/vnd.flyte.run+json"
 PIPELINE = """
@@ -155,8 +156,7 @@ def kill_mid_run(killed, mark: Path) -> str:
     """Runs the pipeline in a kernel that is killed by it; returns the name of the run."""
     killed.ok(PIPELINE)
     killed.client.execute(f"flyte.with_runcontext(name='night').run(whole, n=3, mark={str(mark)!r})")
-    while not mark.exists() or killed.manager.provisioner.process.poll() is None:
-        time.sleep(0.01)
+    until(lambda: mark.exists() and killed.manager.provisioner.process.poll() is not None)
     assert killed.manager.provisioner.process.returncode == -signal.SIGKILL
     return "night"
 

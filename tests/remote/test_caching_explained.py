@@ -228,7 +228,7 @@ def test_the_list_says_what_each_result_is_of() -> None:
     run = flyte.run(scale, 1, "a")
     ((task, inputs, computed_by, stored_at, seconds, size_bytes, code),) = cached_rows()
     assert (task, inputs, computed_by) == ("explained.scale", "x=1, label=a", f"{run.name}/a0")
-    assert stored_at.tzinfo is not None and seconds < 10 and 0 < size_bytes < 1_000 and len(code) == 8
+    assert stored_at.tzinfo is not None and 0 <= seconds < 100 and 0 < size_bytes < 1_000 and len(code) == 8
 
 
 def test_the_text_of_a_run_says_where_a_result_comes_from() -> None:

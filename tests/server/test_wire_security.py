@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import hashlib
 import http.client
@@ -21,7 +20,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from flyteidl2.dataproxy import dataproxy_service_pb2
 from flyteidl2.task import task_service_pb2
@@ -41,9 +39,9 @@ from tests.server.wire import ClientError, official_client, served
 
 TOKEN = "a-token-of-the-tests-0123456789"
 LIST = "/flyteidl2.workflow.RunService/ListRuns"
-WATCH = "/flyteidl2.workflow.RunService/WatchRuns"
 UPLOAD = "/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation"
 TASK = "/flyteidl2.task.TaskService/GetTaskDetails"
+SECRETS = "/flyteidl2.secret.SecretService/CreateSecret"
 PUBLISH = "/flyteidl2.workflow.TrackedRunService/CreateRun"
 PROTO = {"content-type": "application/proto"}
 
@@ -58,7 +56,7 @@ class Caller:
         self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, method: str = "POST"
     ) -> tuple[int, bytes]:
         """The status and body of the answer."""
-        connection = http.client.HTTPConnection(self.address.hostname or "", self.address.port, timeout=20)
+        connection = http.client.HTTPConnection(self.address.hostname or "", self.address.port, timeout=60)
         try:
             connection.request(method, path, body, {"authorization": f"Bearer {TOKEN}", **PROTO, **(headers or {})})
             answer = connection.getresponse()
@@ -122,13 +120,14 @@ def test_a_call_that_may_not_be_made_is_refused(call: Caller, headers: dict[str,
 
 
 def test_what_is_not_served_is_refused_without_a_token_first(call: Caller) -> None:
-    assert call.refusal("/flyteidl2.secret.SecretService/CreateSecret")[0] == "unimplemented"
-    assert call.refusal("/flyteidl2.secret.SecretService/CreateSecret", authorization="")[0] == "unauthenticated"
+    assert call.refusal("/flyteidl2.settings.SettingsService/GetSettings")[0] == "unimplemented"
+    for path in ("/flyteidl2.settings.SettingsService/GetSettings", SECRETS):
+        assert call.refusal(path, authorization="")[0] == "unauthenticated"
     assert call.refusal("/nothing")[0] == "unimplemented"
 
 
 def test_a_message_without_a_length_is_read_no_further_than_it_may_be(call: Caller) -> None:
-    with socket.create_connection((call.address.hostname, call.address.port), timeout=20) as stream:
+    with socket.create_connection((call.address.hostname, call.address.port), timeout=60) as stream:
         head = f"POST {LIST} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n"
         stream.sendall((head + "content-type: application/proto\r\ntransfer-encoding: chunked\r\n\r\n").encode())
         part = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
@@ -184,7 +183,7 @@ def test_an_upload_that_is_damaged_too_large_or_truncated_leaves_nothing(call: C
     assert status == 400 and b"arrived damaged" in says
     status, says = call(path, b"hello and more", method="PUT")
     assert status == 400 and b"larger than the 5 bytes" in says
-    with socket.create_connection((call.address.hostname, call.address.port), timeout=20) as stream:
+    with socket.create_connection((call.address.hostname, call.address.port), timeout=60) as stream:
         stream.sendall(f"PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhel".encode())
         stream.shutdown(socket.SHUT_WR)
         stream.recv(1000)
@@ -218,45 +217,12 @@ def test_an_api_key_is_exchanged_for_the_token(call: Caller) -> None:
         assert call.refusal("/oauth/token", authorization=f"Basic {key}")[0] == "unauthenticated"
 
 
-def test_clients_that_vanish_amid_a_stream_leave_nothing(call: Caller, home: Path) -> None:
-    envelope = b"\0\0\0\0\0"
-    head = (
-        f"POST {WATCH} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n"
-        f"content-type: application/connect+proto\r\ncontent-length: {len(envelope)}\r\n\r\n"
-    )
-    (server,) = processes_of(home)
-
-    def connections() -> int:
-        return sum(one.status == psutil.CONN_ESTABLISHED for one in server.net_connections())
-
-    with contextlib.ExitStack() as streams:
-        for _ in range(20):
-            stream = streams.enter_context(socket.create_connection((call.address.hostname, call.address.port), 20))
-            stream.sendall(head.encode() + envelope)
-            assert stream.recv(15) == b"HTTP/1.1 200 OK"
-        assert connections() == 20
-    until(lambda: connections() == 0)
-    assert call.is_up()
-
-
-def test_the_server_ends_while_streams_are_open(home: Path) -> None:
-    with served(home, env={"FLYTE_NB_TOKEN": TOKEN}) as url:
-        address = urllib.parse.urlsplit(url)
-        stream = socket.create_connection((address.hostname, address.port), timeout=20)
-        stream.sendall(
-            f"POST {WATCH} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n"
-            "content-type: application/connect+proto\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0".encode()
-        )
-        assert stream.recv(15) == b"HTTP/1.1 200 OK"
-    stream.close()  # `served` fails when the server does not end
-
-
 def shout(call: Caller, random_: random.Random) -> None:
     """Random bytes on every path, as every kind of content."""
     services = run_service_pb2.DESCRIPTOR.services_by_name["RunService"].methods_by_name
     paths = [f"/flyteidl2.workflow.RunService/{name}" for name in services]
     paths += [UPLOAD, "/flyteidl2.dataproxy.DataProxyService/TailLogs", "/flyteidl2.task.TaskService/DeployTask"]
-    paths += [PUBLISH, "/flyteidl2.workflow.TrackedRunService/ReportActions", "/oauth/token", "/files/x", "/"]
+    paths += [SECRETS, PUBLISH, "/flyteidl2.workflow.TrackedRunService/ReportActions", "/oauth/token", "/files/x", "/"]
     kinds = ["application/proto", "application/json", "application/connect+proto", "application/grpc", "text/plain"]
     for path in paths:
         for kind in kinds:

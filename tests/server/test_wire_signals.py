@@ -16,7 +16,7 @@ import pytest
 
 import flyte_nb as flyte
 from flyte_nb.errors import ConditionNotFoundError
-from flyte_nb.remote import Condition, Run, Trigger
+from flyte_nb.remote import Condition, Run, Secret, Trigger
 from flyte_nb.remote.condition import answer, open_questions
 from flyte_nb.store.callbacks import CALLBACKS
 from flyte_nb.store.queries import Store
@@ -84,9 +84,11 @@ def waiting_run(home: Path, url: str, webhook: Webhook) -> Iterator[subprocess.P
     with subprocess.Popen(
         command, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
-        thread.join()
-        yield process
-        process.kill()
+        try:
+            thread.join()
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,19 @@ def test_flyte_nb_changes_the_triggers_of_a_server() -> None:
         Trigger.get(name="weekl", task_name="shop.total")
 
 
+@pytest.mark.usefixtures("connected")
+def test_flyte_nb_keeps_secrets_at_a_server(home: Path) -> None:
+    Secret.create("api-key", "of the server")
+    Secret.create("other", b"as bytes")
+    assert (home / "secrets" / "other").read_text() == "as bytes"
+    assert [(one.name, one.type) for one in Secret.listall(limit=1)] == [("api-key", "regular"), ("other", "regular")]
+    with pytest.raises(ValueError, match="There is a secret 'other' already: delete it first"):
+        Secret.create("other", "again")
+    Secret.delete("other")
+    with pytest.raises(KeyError, match=r"no secret 'api' at http.* Did you mean api-key"):
+        Secret.get("api")
+
+
 @pytest.mark.usefixtures("waiting_run")
 def test_a_webhook_is_told_where_the_answer_is_posted(webhook: Webhook, url: str) -> None:
     (address,) = webhook.told[0]["post to"]
@@ -195,7 +210,7 @@ def test_one_answer_is_taken_at_the_address_of_a_condition(
     assert post(address, b"[1]").startswith("400 The body is no answer")
     assert post(address, b'{"value": "in time"}') == "200 The condition is answered"
     assert post(address, b'"late"').startswith("409 Condition 'note' of run release does not wait any more")
-    assert waiting_run.wait(timeout=30) == 0
+    assert waiting_run.wait(timeout=60) == 0
     assert Store.open(home).run(RUN).phase == "succeeded"
     answers = Store.open(home).sql("SELECT value FROM \"values\" WHERE action = 'a0' AND direction = 'output'")
     assert "'in time'" in str(answers) and "1.0" in str(answers) and "True" in str(answers)

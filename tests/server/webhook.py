@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Webhook", "post"]
 
-TOLD_SECONDS = 30.0
+TOLD_SECONDS = 60.0
 
 
 class Webhook(HTTPServer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[2]
-ENDING_SECONDS = 15
+ANSWERING_SECONDS = 100
+ENDING_SECONDS = 20
 
 
 class ClientError(Exception):
@@ -41,6 +43,9 @@ class Client:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], ANSWERING_SECONDS)[0]:
+            self._process.kill()  # the next question finds nobody, and waits for nothing
+            raise TimeoutError(f"The client did not answer within {ANSWERING_SECONDS} s: {question}")
         answer = json.loads(self._process.stdout.readline() or '{"kind": "Ended", "message": "the client ended"}')
         if "kind" in answer:
             raise ClientError(answer["kind"], answer["message"])
@@ -60,7 +65,10 @@ def served(home: Path, *options: str, env: Mapping[str, str] | None = None) -> I
             yield line.split(" at ")[1].split()[0]
         finally:
             process.terminate()
-            process.wait(ENDING_SECONDS)
+            try:
+                process.wait(ENDING_SECONDS)
+            finally:
+                process.kill()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from flyte_nb.store.home import Home
 from flyte_nb.store.journal import Journal, lock_path
 from flyte_nb.store.locks import is_locked
 from flyte_nb.store.segments import list_segments
+from tests.processes import until
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -74,8 +75,7 @@ def test_waiters_at_the_same_time_share_a_sync(home: Home) -> None:
 
 def test_nobody_has_to_flush(home: Home, journal: Journal) -> None:
     position = journal.append(b"left alone")
-    while not journal.durable(position).done():
-        pass
+    until(lambda: journal.durable(position).done())
     assert recorded(home) == [b"left alone"]
 
 

@@ -123,7 +123,7 @@ sys.stdin.readline()
 print(*[values.put([b"%d" % k * 10_000]) for k in range(100)])
 """
     processes = [start(program) for _ in range(2)]
-    answers = {process.communicate("go\n", timeout=30)[0] for process in processes}
+    answers = {process.communicate("go\n", timeout=60)[0] for process in processes}
     (digests,) = answers
     assert all(values.is_intact(digest) for digest in digests.split())
 
@@ -224,7 +224,7 @@ for k in range(1000):
     while len(files_in(home)) < 3:
         assert writer.poll() is None
     writer.send_signal(signal.SIGKILL)
-    writer.wait(30)
+    writer.wait(60)
     stored = [path for path in files_in(home) if path.parent.name != "new"]
     assert stored and all(values.is_intact(path.name) for path in stored)
 
