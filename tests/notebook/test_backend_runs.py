@@ -26,6 +26,12 @@ env = flyte.TaskEnvironment("shop")
 
 @env.task
 async def sold(item: int) -> int:
+    """Sells an item.
+
+    Args:
+        item: which, by its number
+            in the catalogue.
+    """
     print(f"sold {item}")
     return 10 * item
 
@@ -150,6 +156,7 @@ def test_a_deployed_task_on_the_last_line_is_a_form_and_its_versions(kernel: Ker
     shown = kernel.ok("flyte.remote.Task.get('shop.sold', auto_version='latest')")
     form = form_of(shown)
     assert form["title"] == "shop.sold" and [field["name"] for field in form["fields"]] == ["item"]
+    assert "Sells an item." in form["text"] and form["fields"][0]["help"] == "which, by its number\nin the catalogue."
     assert shown.result["text/plain"].endswith("Versions, newest first: v1")
     run = Page(kernel, form).ask("submit", item={"json": 4})["run"]
     wait_until_none_is_followed(kernel)

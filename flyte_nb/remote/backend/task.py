@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from inspect import Parameter
+from textwrap import indent
 from typing import Any
 
 from flyte_nb.authoring.task import TaskTemplate
 from flyte_nb.errors import InitializationError, RuntimeSystemError
-from flyte_nb.models import NativeInterface
+from flyte_nb.interface import Docstring, NativeInterface
 from flyte_nb.remote.backend.source import ROOT, BackendSource, is_over
 from flyte_nb.remote.failures import error_of
 from flyte_nb.remote.source import source
@@ -99,10 +100,19 @@ def task_of_row(row: DeployedTaskRow) -> BackendTask:
         name=row.task,
         version=row.version,
         short_name=row.short_name,
-        interface=NativeInterface(inputs, {name: Any for name, _ in row.outputs}),
+        interface=NativeInterface(inputs, {name: Any for name, _ in row.outputs}, docstring_of(row)),
         parent_env_name=row.environment,
         image=row.image or "auto",
     )
+
+
+def docstring_of(row: DeployedTaskRow) -> Docstring | None:
+    """What a row says about its task and inputs, or None."""
+    inputs = [f"{name}: {said}" for name, said in row.input_descriptions.items() if said]
+    about_inputs = indent("\n".join(["Args:", *(one.replace("\n", "\n    ") for one in inputs)]), "    ").strip()
+    said = filter(None, (row.short_description, row.long_description, about_inputs if inputs else ""))
+    text = "\n\n".join(said)
+    return Docstring(text) if text else None
 
 
 def _input(kind: str, default: Any) -> tuple[Any, Any]:

@@ -172,7 +172,7 @@ def spec_of(records: Records, scope: Scope, row: DeployedTaskRow) -> task_defini
     spec.documentation.short_description = row.short_description
     spec.documentation.long_description = row.long_description
     spec.task_template.container.image = row.image
-    for variable in interface.inputs.variables:
+    for variable in spec.task_template.interface.inputs.variables:
         variable.value.description = row.input_descriptions.get(variable.key, "")
     if types is not None and row.default_values:
         defaulted = [name for name in types.inputs if name in row.defaults]
