@@ -142,7 +142,7 @@ def test_a_process_has_surroundings_of_its_own(client: Client, store: Store, tmp
         "leads its session": "True",
     }
     logs = store.sql(f"SELECT text FROM logs WHERE run = '{name}' AND stream = 'stdout'")["text"]
-    assert list(logs) == ["before the end", "at the very end"]
+    assert "\n".join(logs).splitlines() == ["before the end", "at the very end"]
     client.run("run = flyte.with_runcontext(env_vars={'PYTHONHASHSEED': '0'}).run(tasks.surroundings)")
     client.run("run.wait(quiet=True)")
     assert client("remote.Run.get(run.name).outputs()[0]['hash randomization']") == "0"

@@ -17,7 +17,7 @@ LOOKS = 2
 END_SECONDS = 2.0
 """How long those that carry a mark may take to end."""
 
-PARENT, MEMORY_BYTES, ENVIRONMENT_END = 1, 20, 48
+PARENT, MEMORY_BYTES, ENVIRONMENT_START, ENVIRONMENT_END = 1, 20, 47, 48
 """Places in /proc/PID/stat, counted behind the name."""
 
 
@@ -66,17 +66,15 @@ def _kill_if_started_with(wanted: bytes, pid: int) -> bool:
 
 
 def _environment(pid: int) -> bytes | None:
-    """What a process was started with; None while it is between two programs: then the system shows none."""
-    for _ in range(2):  # the second time what the first has missed: it may have begun its program meanwhile
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            if environment := file.read():
-                return environment
-        state = _state(pid)
-        if int(state[MEMORY_BYTES]) == 0:  # a zombie, or the system's own
-            return b""
-        if int(state[ENVIRONMENT_END]) == 0:
-            return None
-    return b""
+    """What a process was started with; None where that cannot be told now: it begins another program, or has just."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        if environment := file.read():
+            return environment
+    state = _state(pid)
+    has_none = state[ENVIRONMENT_START] == state[ENVIRONMENT_END] != b"0"
+    if has_none or state[MEMORY_BYTES] == b"0":  # no memory: a zombie, or the system's own
+        return b""
+    return None
 
 
 def _processes() -> list[int]:
