@@ -170,7 +170,7 @@ def test_a_lost_process_takes_its_daemons_with_it_and_is_followed_by_another(
     client.run("run = ran(tasks.leaving)")
     assert "exit code 1" in client("run.details().action_details.error_info.message")
     logs = store.sql(f"SELECT text FROM logs WHERE run = '{client('run.name')}' AND stream = 'stderr'")["text"]
-    assert "no reason to stay" in list(logs)
+    assert "no reason to stay" in "\n".join(logs)
 
 
 def test_a_report_is_there_as_soon_as_it_is_flushed(client: Client, store: Store, folder: Path) -> None:
