@@ -62,7 +62,8 @@ def until(condition: Callable[[], T]) -> T:
     """Waits for a condition; returns what it was then.
 
     The bound is its own: the alarm of a test's timeout is lost when it rings in a callback of the garbage collector
-    (hypothesis has one), so it would never end a condition that collects.
+    (hypothesis has one), so it would never end a condition that collects. It times nothing: what takes milliseconds is
+    given up after WAITING_SECONDS, where the test would hang for ever.
     """
     end = time.monotonic() + WAITING_SECONDS
     while not (found := condition()):

@@ -24,6 +24,7 @@ from flyte_nb.executors.limits.memory import MemoryWatch, data_limit_bytes
 from flyte_nb.executors.log_settings import present_log_settings
 from flyte_nb.executors.placement import Needs, Placement
 from flyte_nb.executors.pool import Clock, Pool
+from flyte_nb.executors.processes.interpreter import Interpreter
 from flyte_nb.executors.processes.spawning import Spawner, Zygote, default_spawner
 from flyte_nb.executors.standing import WorkerState, state_of
 from flyte_nb.executors.workers import Worker
@@ -178,7 +179,7 @@ class ProcessExecutor:
                 placement.image, lambda text: call.moved("initializing", f"image: {text}"), placement.environment
             )
         if built.python not in self._spawners:
-            self._spawners[built.python] = Zygote(built.python, built.support)
+            self._spawners[built.python] = Zygote(Interpreter(built.python, built.support))
         return built.python, dict(built.variables)
 
     # ---------------------------------------------------------------- processes

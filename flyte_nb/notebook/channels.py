@@ -139,7 +139,10 @@ class Channel:
                 self._send_detail(action)
             else:
                 self._send_graph()
-        except Exception as error:  # a store that is in use, a backend that is away, a damaged value: the page says it
+        # A StoreError (the store is in use, a value is damaged), a KeyError (the run is gone), a ConnectionError or the
+        # like of a backend, whatever a value's class raises when it is read: the page shows each. Raised on, it would
+        # end this thread, and the page would wait for ever.
+        except Exception as error:
             logger.debug("run %s: %s is not answered", self.run, kind, exc_info=error)
             again = isinstance(error, ConnectionError)
             why = words_of(error)

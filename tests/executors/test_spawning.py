@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from flyte_nb.errors import RuntimeSystemError
+from flyte_nb.executors.processes.interpreter import Interpreter
 from flyte_nb.executors.processes.spawning import FreshInterpreters, Spawner, Zygote, default_spawner
 from tests.executors.puppeteer import ENTRY, GRANDCHILDREN, answer_of, ask, end, is_alive, settings, tell
 from tests.processes import until_aio
@@ -267,7 +268,7 @@ async def test_many_starts_leave_no_process_descriptor_or_thread(spawner: Spawne
 
 
 async def test_a_worker_that_cannot_run_says_why() -> None:
-    for spawner in (Zygote(entry="no_such_module:main"), Zygote("/no/such/python", entry=ENTRY)):
+    for spawner in (Zygote(entry="no_such_module:main"), Zygote(Interpreter("/no/such/python"), ENTRY)):
         with pytest.raises(RuntimeSystemError, match=r"no_such_module|no/such/python"):
             await spawner.start(settings())
         spawner.close()
@@ -312,7 +313,7 @@ async def test_a_worker_of_another_interpreter_finds_its_own_packages(tmp_path: 
     support.mkdir()
     for name, where in {"flyte_nb": Path.cwd(), "msgspec": site, "tests": Path.cwd()}.items():
         (support / name).symlink_to(where / name)
-    spawner = Zygote(sys._base_executable, str(support), entry=ENTRY)  # type: ignore[attr-defined]
+    spawner = Zygote(Interpreter(sys._base_executable, str(support)), ENTRY)  # type: ignore[attr-defined]
     worker = await spawner.start(settings(path=["/users/project", *sys.path]))
     path = await ask(worker, "import sys; answer = sys.path")
     assert path[0] == str(support)

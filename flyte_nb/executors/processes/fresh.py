@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from secrets import token_hex
 
@@ -26,20 +25,12 @@ class FreshInterpreters:
     """Starts workers by exec; see `flyte_nb.executors.processes.spawning.Spawner`.
 
     Args:
-        interpreter: path of a Python; the kernel's own by default.
-        support: a folder put first on its `sys.path`.
+        interpreter: the Python; the kernel's own by default.
         entry: what a worker runs, `module:function`.
-        variables: environment of the workers; the kernel's by default.
     """
 
-    def __init__(
-        self,
-        interpreter: str | None = None,
-        support: str = "",
-        entry: str = ENTRY,
-        variables: Mapping[str, str] | None = None,
-    ) -> None:
-        self._interpreter = Interpreter(interpreter, support, variables)
+    def __init__(self, interpreter: Interpreter | None = None, entry: str = ENTRY) -> None:
+        self._interpreter = interpreter or Interpreter()
         self._entry = entry
         self._running: set[_Fresh] = set()
         self._is_closed = False

@@ -54,22 +54,13 @@ class Zygote:
     The process is started when the first worker is, and anew when it is gone.
 
     Args:
-        interpreter: path of a Python; the kernel's own by default.
-        support: a folder put first on its `sys.path`.
+        interpreter: the Python; the kernel's own by default.
         entry: what a worker runs, `module:function`.
-        variables: environment of the workers; the kernel's by default.
     """
 
-    def __init__(
-        self,
-        interpreter: str | None = None,
-        support: str = "",
-        entry: str = ENTRY,
-        variables: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, interpreter: Interpreter | None = None, entry: str = ENTRY) -> None:
         self._entry = entry
-        self._place = (interpreter, support, entry, variables)
-        self._interpreter = Interpreter(interpreter, support, variables)
+        self._interpreter = interpreter or Interpreter()
         self._unfit: set[str] = set()
         self._link: ZygoteLink | None = None
         self._inherited: dict[str, str] = {}
@@ -124,7 +115,7 @@ class Zygote:
         """From now on workers are fresh interpreters."""
         if self._instead is None:
             logger.warning("workers start slowly, from a new interpreter each: the zygote cannot fork, %s", reason)
-            self._instead = FreshInterpreters(*self._place)
+            self._instead = FreshInterpreters(self._interpreter, self._entry)
 
 
 def default_spawner(entry: str = ENTRY, variables: Mapping[str, str] | None = None) -> Spawner:
@@ -135,4 +126,4 @@ def default_spawner(entry: str = ENTRY, variables: Mapping[str, str] | None = No
         variables: environment of the workers; the kernel's by default.
     """
     spawner = Zygote if sys.platform == "linux" else FreshInterpreters
-    return spawner(entry=entry, variables=variables)
+    return spawner(Interpreter(variables=variables), entry)

@@ -133,6 +133,7 @@ class Application:
         elif scope["type"] == "http":
             try:
                 await self._answer(scope, receive, send)
+            # What is refused before a service is asked; NotImplementedError is `unimplemented` (see faults.py).
             except (ConnectError, PermissionError, NotImplementedError) as error:
                 await send_error(send, refused(error, scope["path"]))
         else:
@@ -189,8 +190,10 @@ class Application:
             self._access.check_token(headers)
         if service not in self._services:
             instead = INSTEAD.get(service, "docs/server.md lists what it does")
+            # The answer, not a gap: of the protocol, what a store has no use for is told as `unimplemented`.
             raise NotImplementedError(f"flyte_nb's server does not serve {path[:200]}: {instead}")
         if headers.get("content-type", "").startswith(GRPC):
+            # Likewise: Connect is the one way in, which Flyte's SDK takes.
             raise NotImplementedError("gRPC is not served: call by Connect, as Flyte's SDK does")
         if int(headers.get("content-length", "0")) > LARGEST_MESSAGE_BYTES:
             raise too_large()

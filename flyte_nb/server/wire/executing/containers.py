@@ -20,6 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 from flyte_nb.executors.frames import LENGTH, WorkerSettings
+from flyte_nb.executors.processes.interpreter import Interpreter
 from flyte_nb.executors.processes.spawning import FreshInterpreters, Spawner, default_spawner
 from flyte_nb.executors.processes.worker_process import WorkerProcess
 from flyte_nb.server.wire.executing.commands import Command
@@ -96,7 +97,7 @@ class Containers:
             if name.startswith(READ_EARLY) and name != "PYTHONPATH" and self._variables.get(name) != value
         }
         return (
-            FreshInterpreters(entry=CONTAINED, variables={**self._variables, **early, **SET})
+            FreshInterpreters(Interpreter(variables={**self._variables, **early, **SET}), CONTAINED)
             if early
             else self._spawner
         )

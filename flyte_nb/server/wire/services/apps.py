@@ -38,7 +38,7 @@ class Apps(AppService):
 
     async def create(self, request: app_payload_pb2.CreateRequest, ctx: Context) -> app_payload_pb2.CreateResponse:
         """Refused."""
-        raise NotImplementedError(
+        raise NotImplementedError(  # the answer, `unimplemented`: docs/compatibility.md refuses apps
             f"The app {request.app.metadata.id.name!r} cannot be served here: apps need a cluster. Serve it with Flyte "
             "on your machine, flyte.with_servecontext(mode='local').serve(app), or by a Flyte backend"
         )

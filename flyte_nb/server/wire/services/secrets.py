@@ -73,7 +73,7 @@ class Secrets(SecretService):
 
 def _value_of(spec: definition_pb2.SecretSpec) -> str | bytes:
     if spec.type != definition_pb2.SECRET_TYPE_GENERIC:
-        raise NotImplementedError(
+        raise NotImplementedError(  # the answer, `unimplemented`: nothing here could use one
             "Secrets to pull images with are not kept: tasks run in processes of this machine, which pull no images"
         )
     is_binary = spec.WhichOneof("value") == "binary_value"
